@@ -1,5 +1,9 @@
 import asyncio
+import re
 import shutil
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -7,6 +11,7 @@ from builders.web import TOKEN, FakeControl, a_job, free_port, open_port
 
 from vidd.model.event import BytesMoved, EncodeEnded, JobMoved, Retried, StepEnded, WatcherMoved
 from vidd.model.job import State
+from vidd.web.control_port import Watcher
 
 MEANT = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -47,35 +52,58 @@ async def test_promtool_finds_nothing_to_complain_about():
     assert (tool.returncode, complaints.decode()) == (0, "")
 
 
-async def test_a_real_prometheus_scrapes_it_with_a_token(tmp_path):
-    async with open_port(a_busy_desk(), listen="0.0.0.0:0") as (_, url), aiohttp.ClientSession() as session:
-        settings = tmp_path / "prometheus.yml"
-        settings.write_text(f"""
-global: {{scrape_interval: 1s}}
+@asynccontextmanager
+async def prometheus(tmp_path, url, rules=""):
+    """A Prometheus that scrapes the port; `find` asks it until there is a result."""
+    settings = tmp_path / "prometheus.yml"
+    settings.write_text(f"""
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: [{rules}]
 scrape_configs:
   - job_name: vidd
     authorization: {{credentials: {TOKEN}}}
     static_configs: [{{targets: ['{url.removeprefix("http://")}']}}]
 """)
-        server = f"127.0.0.1:{free_port()}"
-        prometheus = await asyncio.create_subprocess_exec(
-            "prometheus",
-            f"--config.file={settings}",
-            f"--storage.tsdb.path={tmp_path / 'data'}",
-            f"--web.listen-address={server}",
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            async with asyncio.timeout(60):
-                while not (found := await query(session, server, "vidd_jobs")):  # noqa: ASYNC110 - it does not tell when it has looked
-                    await asyncio.sleep(0.2)
-            values = {series["metric"]["state"]: series["value"][1] for series in found}
-            assert values["ready"] == values["waiting"] == "1"
-            assert values["working"] == "0"
-            assert (await query(session, server, "up"))[0]["value"][1] == "1"
-        finally:
-            prometheus.terminate()
-            await prometheus.wait()
+    server = f"127.0.0.1:{free_port()}"
+    process = await asyncio.create_subprocess_exec(
+        "prometheus",
+        f"--config.file={settings}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address={server}",
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+
+    async def find(words):
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+            while not (found := await query(session, server, words)):  # noqa: ASYNC110 - it does not tell when it has looked
+                await asyncio.sleep(0.2)
+        return found
+
+    try:
+        yield find
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def test_a_real_prometheus_scrapes_it_with_a_token(tmp_path):
+    async with open_port(a_busy_desk(), listen="0.0.0.0:0") as (_, url), prometheus(tmp_path, url) as find:
+        values = {series["metric"]["state"]: series["value"][1] for series in await find("vidd_jobs")}
+        assert values["ready"] == values["waiting"] == "1"
+        assert values["working"] == "0"
+        assert (await find("up"))[0]["value"][1] == "1"
+
+
+async def test_a_real_prometheus_fires_the_alert_of_a_watcher_that_is_down(tmp_path):
+    desk = a_busy_desk()
+    down = Watcher("uploads", "sqs", up=False, reason="The queue is away.")
+    desk.well = replace(desk.well, watchers={"uploads": down})
+    rules = Path(__file__).parents[2] / "etc" / "prometheus" / "vidd.rules.yml"
+    hasty = tmp_path / "vidd.rules.yml"
+    hasty.write_text(re.sub(r"for: \w+", "for: 1s", rules.read_text()))
+    async with open_port(desk, listen="0.0.0.0:0") as (_, url), prometheus(tmp_path, url, hasty) as find:
+        (fired,) = await find('ALERTS{alertname="ViddWatcherDown", alertstate="firing"}')
+        assert (fired["metric"]["name"], fired["metric"]["severity"]) == ("uploads", "critical")
 
 
 async def query(session, server, words):

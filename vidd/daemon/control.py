@@ -123,6 +123,7 @@ class Control:
             running=len(self._runner.running),
             paused=self._runner.paused,
             disk_free=free,
+            disk_reserve=self._reserve(),
             slots={
                 name: control_port.Slots(pool.size, pool.used, pool.waiting)
                 for name, pool in self._engine.slots.pools.items()

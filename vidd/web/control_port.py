@@ -52,7 +52,12 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The daemon's health. `reasons`: sentences, empty when `ok`. `disk_free`: bytes. `queue`, `running`: numbers of jobs."""
+    """The daemon's health.
+
+    reasons: sentences, empty when `ok`.
+    queue, running: numbers of jobs.
+    disk_free, disk_reserve: bytes; below the reserve no job starts that needs room.
+    """
 
     ok: bool
     version: str
@@ -63,6 +68,7 @@ class Health:
     running: int = 0
     paused: bool = False
     disk_free: int = 0
+    disk_reserve: int = 0
     slots: Mapping[str, Slots] = field(default_factory=dict)
     ffmpeg: Ffmpeg = Ffmpeg(None)
 

@@ -106,6 +106,7 @@ METRICS: tuple[Described, ...] = (
         ("name", "kind"),
     ),
     Described("vidd_disk_free_bytes", "gauge", "Free bytes where the state directory is."),
+    Described("vidd_disk_reserve_bytes", "gauge", "Free bytes below which no job starts that needs room."),
     Described("vidd_paused", "gauge", "Whether the daemon starts nothing new."),
     Described("vidd_healthy", "gauge", "Whether /health says so."),
     Described("vidd_build_info", "gauge", "What runs.", ("version", "python", "ffmpeg")),
@@ -142,6 +143,7 @@ class Metrics:
         self._up = self._gauge("watcher_up")
         self._last = self._gauge("watcher_last_event_timestamp_seconds")
         self._disk = self._gauge("disk_free_bytes")
+        self._reserve = self._gauge("disk_reserve_bytes")
         self._paused = self._gauge("paused")
         self._healthy = self._gauge("healthy")
         self._build = self._gauge("build_info")
@@ -219,6 +221,7 @@ class Metrics:
                 self._last.labels(watcher.name, watcher.kind).set(watcher.last_event.timestamp())
             self._count_restarts(watcher.name, watcher.kind, watcher.restarts)
         self._disk.set(health.disk_free)
+        self._reserve.set(health.disk_reserve)
         self._paused.set(health.paused)
         self._healthy.set(health.ok)
         self._build.clear()
