@@ -15,7 +15,7 @@ from vidd.ports import ShortMemory
 from vidd.stores.memory import MemoryStore
 from vidd.web.control_port import Ffmpeg, Health, Slots, Watcher
 from vidd.web.event_hub import Hub
-from vidd.web.explain import explain
+from vidd.web.explain import Surroundings, explain
 from vidd.web.metrics import Metrics
 from vidd.web.server import Port
 
@@ -176,7 +176,7 @@ class FakeControl:
     def __init__(self, **hub):
         self.store, self.clock, self.hub, self.metrics = ShelfStore(), HeldClock(), Hub(**hub), Metrics()
         self.commands = FakeCommands(self.move)
-        self.audits, self.brought = [], []
+        self.audits, self.brought, self.etas = [], [], {}
         self.well, self.paused, self.woken, self.parts = HEALTHY, False, [], {}
 
     async def health(self):
@@ -191,9 +191,11 @@ class FakeControl:
         return found
 
     async def explain(self, job):
-        return explain(
-            job, now=self.clock.now(), publications=await self.store.publications(job.id), paused=self.paused
-        )
+        publications, around = await self.store.publications(job.id), Surroundings(paused=self.paused)
+        return explain(job, now=self.clock.now(), publications=publications, around=around)
+
+    def eta(self, job_id):
+        return self.etas.get(job_id)
 
     async def submit(self, *, location, name, pipeline, facts, priority, key):
         if pipeline not in {None, "talks"}:

@@ -33,7 +33,7 @@ def test_a_job_is_submitted_watched_cancelled_paused_retried_and_followed(place,
     code, out, _ = place.vidd("jobs")
     assert (code, out.startswith(f"{job}  working     Main_t1_000000_000003.mp4")) == (0, True)
     assert place.vidd("jobs", "--state", "refused") == (0, "There are no such jobs.\n", "")
-    assert place.vidd("explain", job[-6:])[1].startswith("Waiting for its steps to end. Reason: ")
+    assert place.vidd("explain", job[-6:])[1].startswith("Waiting for its step trim to end. Reason: trim ")
     assert "  step fetch: " in place.vidd("show", job)[1]
 
     cancelled = (0, f"{job}  cancelled   Main_t1_000000_000003.mp4  A person cancelled it.\n", "")

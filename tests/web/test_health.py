@@ -31,6 +31,7 @@ async def test_a_well_daemon_says_200_and_what_it_is_doing():
         "paused": False,
         "queue": 3,
         "running": 1,
+        "queue_eta": None,
         "jobs": {"working": 1, "waiting": 2, "published": 1},
         "incomplete": 1,
         "watchers": {

@@ -46,7 +46,8 @@ def jobs(
         print_json({"jobs": found, "limit": limit})
         return
     for job in found:
-        print_text("  ".join([job_line(job), *([job["title"]] if job["title"] else [])]))
+        eta = f"done by {job['eta']}" if job["eta"] else None
+        print_text("  ".join(text for text in (job_line(job), eta, job["title"]) if text))
     if not found:
         print_text("There are no such jobs.")
 

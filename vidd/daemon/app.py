@@ -97,6 +97,7 @@ class Daemon:
                     main = tasks.create_task(self.runner.run(), name="runner")
                     watchdog = tasks.create_task(self._watchdog(), name="watchdog")
                     failure_notices = tasks.create_task(self._failure_notices.run(), name="failure_notices")
+                    forecast = tasks.create_task(self.control.forecast.run(), name="forecast")
                     self._watching.start(self._ready)
                     _log.info(
                         "ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=unfinished
@@ -109,7 +110,7 @@ class Daemon:
                     finally:
                         # Jobs must come to rest while the store is still open, whatever ended the wait.
                         await self._shut_down()
-                        for task in (main, watchdog, failure_notices):
+                        for task in (main, watchdog, failure_notices, forecast):
                             task.cancel()
         _log.info("stopped")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,8 +15,10 @@ from vidd.display_text import quoted, size_in_words
 from vidd.engine.audit import compare_with_jobs
 from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext
+from vidd.engine.forecast import Forecast, steps_done
 from vidd.engine.intake import Intake
 from vidd.engine.kept_results import Edition
+from vidd.engine.retraction import retraction_flag
 from vidd.engine.runner import Runner
 from vidd.engine.submission import Submissions
 from vidd.errors import FaultCode, Refused
@@ -29,7 +32,7 @@ from vidd.pipelines.rework_settings import apply_rework, check_directories, desc
 from vidd.ports import Clock, Queue, SourceRoute, Store
 from vidd.web import control_port
 from vidd.web.event_hub import Hub
-from vidd.web.explain import Explanation, explain
+from vidd.web.explain import Explanation, Surroundings, explain
 from vidd.web.metrics import Metrics
 from vidd.web.serializers import moment, step_json
 
@@ -83,7 +86,8 @@ class Control:
         self.hub = Hub()
         self.metrics = Metrics()
         self.metrics.expect(intake.pipelines)
-        self.observers = (self.hub.observe, self.metrics.observe, self._progresses.note)
+        self.forecast = Forecast(engine, lambda: runner.limits, lambda: runner.paused)
+        self.observers = (self.forecast.note, self.hub.observe, self.metrics.observe, self._progresses.note)
 
     async def health(self) -> control_port.Health:
         watchers = {
@@ -122,6 +126,7 @@ class Control:
             queue=self._queue.size(),
             running=len(self._runner.running),
             paused=self._runner.paused,
+            queue_eta=self.forecast.end_of_queue,
             disk_free=free,
             disk_reserve=self._reserve(),
             slots={
@@ -137,15 +142,20 @@ class Control:
     async def explain(self, job: Job) -> Explanation:
         health = await self.health()
         name = job.settings.get("programme")
-        return explain(
-            job,
-            now=self._engine.now(),
-            publications=await self.store.publications(job.id),
+        around = Surroundings(
             watchers=health.watchers,
             paused=health.paused,
             programme=await self.store.programme(name) if name else None,
             progress=self._progresses.by_job().get(job.id, ()),
+            standing=self.forecast.standing(job, running=health.running, put_aside=self._runner.is_put_aside(job.id)),
+            steps=steps_done(job, await self.store.steps(job.id)),
+            retracting=await self.store.get_flag(retraction_flag(job.id)) is not None,
+            eta=self.eta(job.id),
         )
+        return explain(job, now=self._engine.now(), publications=await self.store.publications(job.id), around=around)
+
+    def eta(self, job_id: str) -> datetime | None:
+        return self.forecast.end_of(job_id)
 
     async def log(self, job_id: str, most: int) -> tuple[str, bool]:
         return await asyncio.to_thread(_read_end, self._engine.tools.log(job_id), most)

@@ -249,6 +249,15 @@ class Runner:
         self._unpaused.set()
 
     @property
+    def limits(self) -> tuple[int, int]:
+        """How many jobs run at once, and how many of them may have a priority below 0."""
+        return self._job_slots.size, self._most_background
+
+    def is_put_aside(self, job_id: str) -> bool:
+        """Whether a job with a priority below 0 waits until fewer of its kind run."""
+        return job_id in self._put_aside
+
+    @property
     def running(self) -> list[str]:
         """The ids of the jobs that run now."""
         return list(self._runs)

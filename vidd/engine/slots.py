@@ -57,6 +57,11 @@ class Pool:
         """The number of waiters."""
         return sum(not slot.done() for *_, slot in self._waiters)
 
+    def before(self, job_id: str) -> int | None:
+        """How many waiters get a slot before a job; None if the job does not wait."""
+        waiting = [waiter for waiter in sorted(self._waiters, key=lambda waiter: waiter[:3]) if not waiter[3].done()]
+        return next((place for place, waiter in enumerate(waiting) if waiter[1] == job_id), None)
+
 
 class Slots:
     """The pools of `[limits]`, by name."""

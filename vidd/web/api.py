@@ -63,7 +63,8 @@ async def render_jobs(request: web.Request, jobs: Sequence[Job]) -> list[dict[st
     progress = control.progress()
     for job in jobs:
         link = link_of(await control.store.publications(job.id)) if job.state in _STATES_WITH_LINK else None
-        found.append(job_json(job, progress=progress.get(job.id, ()), link=link, talk=talks.get(job.id)))
+        parts, talk = progress.get(job.id, ()), talks.get(job.id)
+        found.append(job_json(job, progress=parts, link=link, talk=talk, eta=control.eta(job.id)))
     return found
 
 
@@ -112,7 +113,7 @@ async def show_job(request: web.Request) -> web.Response:
     progress, link = control.progress().get(job.id, ()), link_of(publications)
     return json_response(
         {
-            **job_json(job, progress=progress, link=link, talk=talk),
+            **job_json(job, progress=progress, link=link, talk=talk, eta=control.eta(job.id)),
             "key": job.key,
             "facts": dict(job.facts),
             "steps": [step_json(step, job.settings) for step in steps],
@@ -138,6 +139,8 @@ async def explain_job(request: web.Request) -> web.Response:
             "because": explanation.because,
             "since": moment(explanation.since),
             "next_try": moment(explanation.next_try),
+            "then": explanation.then,
+            "eta": moment(explanation.eta),
             "unblock": list(explanation.unblock),
             "sentence": explanation.sentence,
         }

@@ -57,6 +57,7 @@ class Health:
     reasons: sentences, empty when `ok`.
     queue, running: numbers of jobs.
     disk_free, disk_reserve: bytes; below the reserve no job starts that needs room.
+    queue_eta: when all jobs under way will be published, if that is known.
     """
 
     ok: bool
@@ -66,6 +67,7 @@ class Health:
     watchers: Mapping[str, Watcher] = field(default_factory=dict)
     queue: int = 0
     running: int = 0
+    queue_eta: datetime | None = None
     paused: bool = False
     disk_free: int = 0
     disk_reserve: int = 0
@@ -122,6 +124,9 @@ class ControlApi(Protocol):
 
     async def explain(self, job: Job) -> Explanation:
         """What a job waits for."""
+
+    def eta(self, job_id: str) -> datetime | None:
+        """When a job under way will be published; None if that is not known. From memory."""
 
     async def log(self, job_id: str, most: int) -> tuple[str, bool]:
         """The last `most` bytes of the output of a job's programs, and whether that is all of it."""

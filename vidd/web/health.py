@@ -41,6 +41,7 @@ def health_json(health: Health, counts: JobCounts) -> dict[str, Any]:
         "paused": health.paused,
         "queue": health.queue,
         "running": health.running,
+        "queue_eta": moment(health.queue_eta),
         "jobs": counts.by_state,
         "incomplete": sum(counts.incomplete.values()),
         "watchers": {name: _watcher_json(watcher) for name, watcher in sorted(health.watchers.items())},

@@ -55,6 +55,9 @@ class Job(Response):
     attempt: int
     link: str | None = Field(description="Where the video can be seen.")
     progress: list[Progress]
+    eta: Moment | None = Field(
+        description="When it will be published, by the speed of earlier jobs; null where nobody knows, and in events."
+    )
 
 
 class CheckFinding(Response):
@@ -155,6 +158,8 @@ class JobExplanation(Response):
     because: str
     since: Moment
     next_try: Moment | None
+    then: str | None = Field(description="What follows the wait.")
+    eta: Moment | None = Field(description="When it will be published, by the speed of earlier jobs.")
     unblock: list[str] = Field(description="What a person can do, the best first.")
     sentence: str = Field(description="All of it in one line.")
 
@@ -248,6 +253,9 @@ class DaemonHealth(Response):
     paused: bool
     queue: int = Field(description="Jobs that wait for a slot.")
     running: int
+    queue_eta: Moment | None = Field(
+        description="When all jobs under way will be published, by the speed of earlier jobs; null where nobody knows."
+    )
     jobs: dict[str, int] = Field(description="Jobs by state.")
     incomplete: int = Field(description="Published jobs of which a notice or a change did not go out.")
     watchers: dict[str, Watcher]

@@ -53,9 +53,14 @@ def progress_json(progress: Progressed) -> dict[str, Any]:
 
 
 def job_json(
-    job: Job, *, progress: Iterable[Progressed] = (), link: str | None = None, talk: Talk | None = None
+    job: Job,
+    *,
+    progress: Iterable[Progressed] = (),
+    link: str | None = None,
+    talk: Talk | None = None,
+    eta: datetime | None = None,
 ) -> dict[str, Any]:
-    """A job as lists show it; `talk` is its row of the programme."""
+    """A job as lists show it; `talk` is its row of the programme, `eta` when it will be published."""
     return {
         "id": job.id,
         "pipeline": job.pipeline,
@@ -76,6 +81,7 @@ def job_json(
         "attempt": job.attempt,
         "link": link,
         "progress": [progress_json(part) for part in progress],
+        "eta": moment(eta),
     }
 
 
