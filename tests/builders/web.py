@@ -27,6 +27,7 @@ HEALTHY = Health(
     since=NOON,
     watchers={"recordings": Watcher("recordings", "folder", up=True, last_event=NOON)},
     disk_free=5_000_000_000,
+    disk_reserve=1_000_000_000,
     slots={"encodes": Slots(3, used=1)},
     ffmpeg=Ffmpeg("7.1"),
 )

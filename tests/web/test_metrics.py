@@ -86,16 +86,27 @@ def test_nobody_counts_progress():
 def test_the_gauges_are_those_of_the_scrape():
     watchers = {"in": Watcher("in", "sqs", up=True, last_event=NOON)}
     health = replace(HEALTHY, paused=True, queue=7, watchers=watchers)
-    census = JobCounts({("talks", State.WAITING): 5}, oldest=NOON - timedelta(seconds=90), incomplete={"talks": 2})
+    census = JobCounts(
+        {("talks", State.WAITING): 5},
+        oldest=NOON - timedelta(seconds=90),
+        incomplete={"talks": 2},
+        oldest_in={State.WAITING: NOON - timedelta(hours=2)},
+    )
     found = after(health=health, census=census)
     assert found["vidd_jobs", "talks", "waiting"] == 5
     assert found["vidd_jobs", "ready", "talks"] == 0
     assert found["vidd_jobs_incomplete", "talks"] == 2
     assert found["vidd_queue_depth",] == 7
     assert found["vidd_queue_oldest_age_seconds",] == 90
+    assert found["vidd_oldest_job_age_seconds", "waiting"] == 7200
+    assert found["vidd_oldest_job_age_seconds", "held"] == 0
+    assert found["vidd_slots", "encodes"] == 3
+    assert found["vidd_slots_used", "encodes"] == 1
+    assert found["vidd_slots_waiting", "encodes"] == 0
     assert found["vidd_watcher_up", "in", "sqs"] == 1
     assert found["vidd_watcher_last_event_timestamp_seconds", "in", "sqs"] == NOON.timestamp()
     assert found["vidd_disk_free_bytes",] == 5_000_000_000
+    assert found["vidd_disk_reserve_bytes",] == 1_000_000_000
     assert found["vidd_paused",] == 1
     assert found["process_resident_memory_bytes",] > 0
 
@@ -111,7 +122,7 @@ def test_what_is_gone_is_no_longer_told():
 
 async def test_metrics_are_served_in_the_text_format():
     control = FakeControl()
-    control.store.put(a_job(State.READY))
+    control.store.put(a_job(State.READY), a_job(State.HELD, created=NOON - timedelta(minutes=5)))
     control.clock.time = NOON + timedelta(minutes=5)
     async with (
         open_port(control) as (_, url),
@@ -119,7 +130,9 @@ async def test_metrics_are_served_in_the_text_format():
         session.get(f"{url}/metrics") as response,
     ):
         assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-        assert read(await response.read())["vidd_queue_oldest_age_seconds",] == 300
+        found = read(await response.read())
+    assert found["vidd_queue_oldest_age_seconds",] == 300
+    assert found["vidd_oldest_job_age_seconds", "held"] == 600
 
 
 def test_labelled_counters_are_there_at_zero_before_anything_is_counted():

@@ -1,8 +1,8 @@
 import asyncio
+import json
 import re
 import shutil
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -11,8 +11,8 @@ from builders.web import TOKEN, FakeControl, a_job, free_port, open_port
 
 from vidd.model.event import BytesMoved, EncodeEnded, JobMoved, Retried, StepEnded, WatcherMoved
 from vidd.model.job import State
-from vidd.web.control_port import Watcher
 
+ETC = Path(__file__).parents[2] / "etc"
 MEANT = {"Authorization": f"Bearer {TOKEN}"}
 
 pytestmark = [
@@ -73,9 +73,9 @@ scrape_configs:
         stderr=asyncio.subprocess.DEVNULL,
     )
 
-    async def find(words):
+    async def find(words, *, once=False):
         async with asyncio.timeout(60), aiohttp.ClientSession() as session:
-            while not (found := await query(session, server, words)):  # noqa: ASYNC110 - it does not tell when it has looked
+            while not (found := await query(session, server, words)) and not once:  # noqa: ASYNC110 - it does not tell when it has looked
                 await asyncio.sleep(0.2)
         return found
 
@@ -94,21 +94,37 @@ async def test_a_real_prometheus_scrapes_it_with_a_token(tmp_path):
         assert (await find("up"))[0]["value"][1] == "1"
 
 
-async def test_a_real_prometheus_fires_the_alert_of_a_watcher_that_is_down(tmp_path):
-    desk = a_busy_desk()
-    down = Watcher("uploads", "sqs", up=False, reason="The queue is away.")
-    desk.well = replace(desk.well, watchers={"uploads": down})
-    rules = Path(__file__).parents[2] / "etc" / "prometheus" / "vidd.rules.yml"
+async def test_a_real_prometheus_fires_for_a_watcher_of_a_real_daemon_whose_folder_is_gone(place, tmp_path):
+    # The rules as they are, but for their patience.
     hasty = tmp_path / "vidd.rules.yml"
-    hasty.write_text(re.sub(r"for: \w+", "for: 1s", rules.read_text()))
-    async with open_port(desk, listen="0.0.0.0:0") as (_, url), prometheus(tmp_path, url, hasty) as find:
-        (fired,) = await find('ALERTS{alertname="ViddWatcherDown", alertstate="firing"}')
-        assert (fired["metric"]["name"], fired["metric"]["severity"]) == ("uploads", "critical")
+    hasty.write_text(re.sub(r"for: \w+", "for: 0s", (ETC / "prometheus/vidd.rules.yml").read_text()))
+    with place.daemon() as daemon:
+        host, port = daemon.ready().said("ready")[0]["listen"]
+        async with prometheus(tmp_path, f"http://{host}:{port}", hasty) as find:
+            await find('vidd_watcher_up{name="recordings"} == 1')
+            (place.root / "in").rename(place.root / "gone")
+            (fired,) = await find('ALERTS{alertname="ViddSourceDown", alertstate="firing"}')
+        (place.root / "gone").rename(place.root / "in")
+    found = {name: fired["metric"][name] for name in ("name", "kind", "severity", "job")}
+    assert found == {"name": "recordings", "kind": "folder", "severity": "critical", "job": "vidd"}
+
+
+async def test_a_real_prometheus_understands_all_that_the_dashboard_asks(tmp_path):
+    board = json.loads((ETC / "grafana/vidd.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    asked += [note["expr"] for note in board["annotations"]["list"]]
+    async with open_port(a_busy_desk(), listen="0.0.0.0:0") as (_, url), prometheus(tmp_path, url) as find:
+        await find("vidd_jobs")
+        empty = [words for words in asked if not await find(words.replace("$instance", ".+"), once=True)]
+    # There is neither a fault nor a restart, and a rate needs two scrapes.
+    assert [words for words in empty if not re.search(r"increase|rate|changes|ALERTS", words)] == []
 
 
 async def query(session, server, words):
     try:
         async with session.get(f"http://{server}/api/v1/query", params={"query": words}) as response:
-            return (await response.json())["data"]["result"] if response.status == 200 else []
+            answer = await response.json() if response.status != 503 else {"data": {"result": []}}
+            assert "data" in answer, (words, answer)
+            return answer["data"]["result"]
     except aiohttp.ClientConnectorError:
         return []

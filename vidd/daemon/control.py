@@ -111,7 +111,8 @@ class Control:
         if self.store.trouble is not None:
             reasons.append(f"The store is away, so jobs wait: {self.store.trouble}")
         reasons += [f"ffmpeg: {reason}" for reason in self.capabilities.missing]
-        if free < self._reserve():
+        reserve = self._reserve()
+        if free < reserve:
             reasons.append(
                 f"{size_in_words(free)} are free, less than [limits] disk_reserve: no job that needs room starts."
             )
@@ -128,7 +129,7 @@ class Control:
             paused=self._runner.paused,
             queue_eta=self.forecast.end_of_queue,
             disk_free=free,
-            disk_reserve=self._reserve(),
+            disk_reserve=reserve,
             slots={
                 name: control_port.Slots(pool.size, pool.used, pool.waiting)
                 for name, pool in self._engine.slots.pools.items()

@@ -14,13 +14,15 @@ from vidd.model.job import State
 from vidd.ports import Store
 
 _MAX_AGE = 1.0
+IN_PROGRESS = (State.WORKING, State.HELD, State.PUBLISHING, State.WAITING)
+"""States of a job that has started and goes on."""
 _TIMEOUT = 2.0
 """Seconds a count may take; after that the count before it serves."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """Jobs by pipeline and state, and when the oldest that could start arrived.
+    """Jobs by pipeline and state, when the oldest that could start arrived, and the oldest of each state in progress.
 
     `incomplete`: published jobs by pipeline of which a notice or a change did not go out.
     """
@@ -28,6 +30,7 @@ class JobCounts:
     counts: Mapping[tuple[str, State], int] = field(default_factory=dict)
     oldest: datetime | None = None
     incomplete: Mapping[str, int] = field(default_factory=dict)
+    oldest_in: Mapping[State, datetime] = field(default_factory=dict)
 
     @property
     def by_state(self) -> dict[str, int]:
@@ -65,4 +68,6 @@ class JobCounter:
     async def _ask_store(self) -> JobCounts:
         counts = await self._store.counts()
         oldest = await self._store.oldest((State.SEEN, State.READY))
-        return JobCounts(counts, oldest, await self._store.incomplete())
+        found = {state: await self._store.oldest((state,)) for state in IN_PROGRESS}
+        oldest_in = {state: created for state, created in found.items() if created is not None}
+        return JobCounts(counts, oldest, await self._store.incomplete(), oldest_in)

@@ -32,6 +32,7 @@ from vidd.model.event import (
 )
 from vidd.model.job import State
 from vidd.model.publication import PublicationState
+from vidd.web.job_counts import IN_PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,6 +99,15 @@ METRICS: tuple[Described, ...] = (
     ),
     Described("vidd_queue_depth", "gauge", "Jobs that wait for a free slot."),
     Described("vidd_queue_oldest_age_seconds", "gauge", "Age of the oldest job that has not started."),
+    Described(
+        "vidd_oldest_job_age_seconds",
+        "gauge",
+        "Age, since its arrival, of the oldest job in this state; 0 without one.",
+        ("state",),
+    ),
+    Described("vidd_slots", "gauge", "Slots of each of [limits].", ("limit",)),
+    Described("vidd_slots_used", "gauge", "Slots that are taken.", ("limit",)),
+    Described("vidd_slots_waiting", "gauge", "Pieces of work that wait for a slot.", ("limit",)),
     Described("vidd_watcher_up", "gauge", "Whether a source's watcher reaches what it watches.", ("name", "kind")),
     Described(
         "vidd_watcher_last_event_timestamp_seconds",
@@ -106,7 +116,7 @@ METRICS: tuple[Described, ...] = (
         ("name", "kind"),
     ),
     Described("vidd_disk_free_bytes", "gauge", "Free bytes where the state directory is."),
-    Described("vidd_disk_reserve_bytes", "gauge", "Free bytes below which no job starts that needs room."),
+    Described("vidd_disk_reserve_bytes", "gauge", "What must stay free there ([limits] disk_reserve)."),
     Described("vidd_paused", "gauge", "Whether the daemon starts nothing new."),
     Described("vidd_healthy", "gauge", "Whether /health says so."),
     Described("vidd_build_info", "gauge", "What runs.", ("version", "python", "ffmpeg")),
@@ -140,6 +150,10 @@ class Metrics:
         self._incomplete = self._gauge("jobs_incomplete")
         self._depth = self._gauge("queue_depth")
         self._oldest = self._gauge("queue_oldest_age_seconds")
+        self._oldest_in = self._gauge("oldest_job_age_seconds")
+        self._slots = self._gauge("slots")
+        self._slots_used = self._gauge("slots_used")
+        self._slots_waiting = self._gauge("slots_waiting")
         self._up = self._gauge("watcher_up")
         self._last = self._gauge("watcher_last_event_timestamp_seconds")
         self._disk = self._gauge("disk_free_bytes")
@@ -220,6 +234,10 @@ class Metrics:
             if watcher.last_event:
                 self._last.labels(watcher.name, watcher.kind).set(watcher.last_event.timestamp())
             self._count_restarts(watcher.name, watcher.kind, watcher.restarts)
+        for name, slots in health.slots.items():
+            self._slots.labels(name).set(slots.size)
+            self._slots_used.labels(name).set(slots.used)
+            self._slots_waiting.labels(name).set(slots.waiting)
         self._disk.set(health.disk_free)
         self._reserve.set(health.disk_reserve)
         self._paused.set(health.paused)
@@ -236,5 +254,11 @@ class Metrics:
                 self._jobs.labels(pipeline, state).set(counts.counts.get((pipeline, state), 0))
             self._incomplete.labels(pipeline).set(counts.incomplete.get(pipeline, 0))
         self._depth.set(health.queue)
-        age = (now - counts.oldest).total_seconds() if counts.oldest else 0.0
-        self._oldest.set(max(0.0, age))
+        self._oldest.set(_age(counts.oldest, now))
+        for state in IN_PROGRESS:
+            self._oldest_in.labels(state).set(_age(counts.oldest_in.get(state), now))
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    """Seconds; a clock that was set back makes nothing younger than 0."""
+    return max(0.0, (now - since).total_seconds()) if since else 0.0
