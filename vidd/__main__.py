@@ -54,7 +54,6 @@ for command in (
     commands.retract,
     commands.cancel,
     commands.approve,
-    commands.priority,
     commands.reject,
     commands.pause,
     commands.resume,

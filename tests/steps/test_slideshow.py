@@ -19,8 +19,8 @@ from vidd.steps import slideshow
 
 pytestmark = pytest.mark.media
 
-ALL = ("mp4", "webm", "ogg", "av1")
-FILES = dict(zip(ALL, ("slideshow.mp4", "slideshow.webm", "slideshow.ogg", "slideshow-av1.mp4"), strict=True))
+ALL = ("mp4", "webm", "av1", "ogg")
+FILES = dict(zip(ALL, ("slideshow.mp4", "slideshow.webm", "slideshow-av1.mp4", "slideshow.ogg"), strict=True))
 
 
 def options(**more):
@@ -61,16 +61,16 @@ async def test_every_format_has_its_codec_size_length_and_frames(tmp_path):
     assert {role: (video.path, video.content_type) for role, video in videos.items()} == {
         "slideshow-mp4": ("slideshow.mp4", "video/mp4"),
         "slideshow-webm": ("slideshow.webm", "video/webm"),
-        "slideshow-ogg": ("slideshow.ogg", "video/ogg"),
         "slideshow-av1": ("slideshow-av1.mp4", "video/mp4"),
+        "slideshow-ogg": ("slideshow.ogg", "video/ogg"),
     }
     shown = [video.media.video[0] for video in videos.values()]
-    assert [video.codec for video in shown] == ["h264", "vp9", "theora", "av1"]
+    assert [video.codec for video in shown] == ["h264", "vp9", "av1", "theora"]
     assert {(video.display_size, video.pixel_format, video.variable) for video in shown} == {
         ((160, 120), "yuv420p", False)
     }
     assert [video.media.duration for video in videos.values()] == pytest.approx([1.5] * 4, abs=0.001)
-    assert [len(greys(tmp_path / file)) for file in FILES.values()] == [45, 45, 3, 45]
+    assert [len(greys(tmp_path / file)) for file in FILES.values()] == [45, 45, 45, 3]
     assert outcome.facts == {"slides": 3, "duration": 1.5, "frames": 45, "formats": list(ALL), "left_out": []}
     assert set(outcome.facts) == STEPS["slideshow"].facts
     assert {artifact.role for artifact in outcome.artifacts} <= slideshow.roles(options())
@@ -239,6 +239,18 @@ async def test_the_poster_is_the_first_picture_at_the_size_of_the_video(tmp_path
         assert image.getpixel((32, 32))[0] == pytest.approx(GREYS[0], abs=4)
 
 
+async def test_an_ffmpeg_without_svt_makes_av1_by_libaom(tmp_path):
+    other = tmp_path / "ffmpeg"
+    other.write_text(
+        f'#!/bin/sh\n[ "$2" != -encoders ] && exec "{clips.FFMPEG}" "$@"\n"{clips.FFMPEG}" "$@" | grep -v svt\n'
+    )
+    other.chmod(0o755)
+    _, context = slides_step(tmp_path / "job", 2, size=(64, 64))
+    tools = replace(context.tools, encoder=replace(context.tools.encoder, path=other))
+    outcome = await make(replace(context, tools=tools), formats=["av1"], seconds=0.2)
+    assert outcome.artifacts[0].media.video[0].codec == "av1"
+
+
 async def test_an_ffmpeg_without_the_encoder_is_named_by_check_and_by_the_job(tmp_path):
     poor = tmp_path / "ffmpeg"
     poor.write_text(f'#!/bin/sh\n"{clips.FFMPEG}" "$@" | grep -v -e libsvtav1 -e libaom-av1 -e librav1e\n')
@@ -296,7 +308,7 @@ def tone(path, seconds, frequency=440, level=0.5):
     return path
 
 
-AUDIO = {"mp4": "aac", "webm": "opus", "ogg": "vorbis", "av1": "aac"}
+AUDIO = {"mp4": "aac", "webm": "opus", "av1": "aac", "ogg": "vorbis"}
 
 
 async def test_music_is_looped_and_cut_to_the_length_and_fades(tmp_path):

@@ -152,8 +152,9 @@ async def _encoders(encoder: Encoder, formats: Sequence[FormatName]) -> dict[For
     found = await capabilities(encoder)
     chosen: dict[FormatName, str] = {}
     missing = [f"filter {name}" for name in _FILTERS if name not in found.filters]
-    for name in formats:
-        form = FORMATS[name]
+    for name, form in FORMATS.items():
+        if name not in formats:
+            continue
         usable = [candidate for candidate in form.encoders if candidate in found.encoders]
         if usable:
             chosen[name] = usable[0]
@@ -288,7 +289,8 @@ class _Slideshow:
             await in_thread(_write, record, text)
         known = json.loads(record.read_text())
         media = Media.from_json(known["media"])
-        return Artifact(f"slideshow-{name}", form.file, media.size, form.content_type, media, {"check": known["check"]})
+        facts = {"check": known["check"], "type": form.media_type(audio=frames.soundtrack is not None)}
+        return Artifact(f"slideshow-{name}", form.file, media.size, form.content_type, media, facts)
 
     async def _encode(self, name: FormatName, frames: SlideshowEncode, part: Path, done: int) -> str:
         """Run ffmpeg; what it printed. Progress is that of all formats together."""

@@ -73,6 +73,17 @@ async def publish(life, video, made=None, **facts):
     return await publisher.publish(Options(), given.context())
 
 
+async def test_a_browser_is_told_the_codecs_where_a_step_names_them(life):
+    video = await life.begin()
+    given = sent(life.state, {"slideshow-ogg": "slideshow.ogg"}, video=video)
+    made = given._made["artifacts"]
+    made["slideshow-ogg"] = replace(made["slideshow-ogg"], facts={"type": 'video/ogg; codecs="theora, vorbis"'})
+    await publisher.publish(Options(), given.context())
+    await life.move(video, *FINISHED)
+    _, html, _ = await life.get(f"/display/{video}")
+    assert Page(html).all("source", "type") == ['video/ogg; codecs="theora, vorbis"']
+
+
 async def test_every_format_is_shown_and_can_be_downloaded_by_ranges_with_its_type(life):
     video = await life.begin()
     given = sent(life.state, MADE, video=video)
@@ -109,7 +120,7 @@ async def test_the_page_needs_no_script_and_allows_none(life):
             await life.move(video, *states)
         _, html, headers = await life.get(f"/display/{video}")
         page = Page(html)
-        assert {name for name, _ in page.elements} & {"script", "b", "iframe"} == set()
+        assert {name for name, _ in page.elements} & {"script", "b", "iframe", "link"} == set()
         assert not [
             name for _, attributes in page.elements for name in attributes if name.startswith("on") or name == "style"
         ]

@@ -15,8 +15,6 @@ from vidd.model.event import JobMoved, Progressed, StepEnded
 from vidd.model.job import ENDED, FAILURE, Job, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from vidd.model.event import Event
     from vidd.model.media import StepRecord
     from vidd.ports import Clock
@@ -28,14 +26,6 @@ FINISHED = "Video finished!"
 FAILED = "The video could not be made."
 _WEIGHTS = {"posts": 15, "cards": 25, "slideshow": 40, "transcode": 40}
 _USUAL_WEIGHT = 5
-_WHOLE = (0.0, 1.0)
-_PHASES: Mapping[tuple[str, str], tuple[float, float]] = {
-    ("posts", "posts"): (0.0, 0.3),
-    ("posts", "pictures"): (0.3, 1.0),
-    ("slideshow", "pictures"): (0.0, 0.1),
-    ("slideshow", "s"): (0.1, 1.0),
-}
-"""By the kind of a step and the unit of its progress, from where to where of the step that progress goes."""
 _OF_IMAGES = frozenset({"posts", "cards"})
 _CLOSED = ENDED | {State.PUBLISHED}
 _NEWS = 0.3
@@ -69,9 +59,8 @@ class Progress:
 
 @dataclass(slots=True)
 class _Part:
-    """What a running part reported in a unit: when first, how far it was then, and how far it is now (0 to 1)."""
+    """What a running part reported: when first, how far it was then, and how far it is now (0 to 1)."""
 
-    unit: str
     since: datetime
     first: float
     fraction: float
@@ -116,11 +105,11 @@ class OpenVideos:
             case JobMoved() if event.job.source == source:
                 self._note_move(event.job)
             case Progressed() if event.job in self._jobs and event.fraction is not None:
-                parts = self._jobs[event.job].parts
-                part = parts.get(event.part)
-                if part is None or part.unit != event.unit or event.fraction < part.fraction:
-                    # Its first report, or it began again.
-                    part = parts[event.part] = _Part(event.unit, clock.now(), event.fraction, event.fraction)
+                parts, now = self._jobs[event.job].parts, clock.now()
+                part = parts.setdefault(event.part, _Part(now, event.fraction, event.fraction))
+                if event.fraction < part.fraction:
+                    # It began again.
+                    part.since, part.first = now, event.fraction
                 part.fraction = event.fraction
             case StepEnded() if event.job in self._jobs:
                 self._jobs[event.job].parts.pop(event.step, None)
@@ -167,15 +156,12 @@ class OpenVideos:
         whole = sum(step.weight for step in steps) + _USUAL_WEIGHT
         missing: float = sum(step.weight for step in left) + _USUAL_WEIGHT
         if left:
-            missing -= left[0].weight * self._fraction(job, left[0])
+            missing -= left[0].weight * self._fraction(job, left[0].name)
         return int(100 * (1 - missing / whole))
 
-    def _fraction(self, job: str, step: Step) -> float:
-        part = self._part(job, step.name)
-        if part is None:
-            return 0.0
-        begin, end = _PHASES.get((step.kind, part.unit), _WHOLE)
-        return begin + (end - begin) * part.fraction
+    def _fraction(self, job: str, step: str) -> float:
+        part = self._part(job, step)
+        return part.fraction if part else 0.0
 
     def _part(self, job: str, step: str) -> _Part | None:
         return self._jobs[job].parts.get(step) if job in self._jobs else None
@@ -192,8 +178,7 @@ class OpenVideos:
         for step in left:
             part = self._part(job.id, step.name)
             usual = self._usual.get(step.kind)
-            is_last = part is not None and _PHASES.get((step.kind, part.unit), _WHOLE)[1] == 1
-            remaining = part.remaining(now) if part and is_last else None
+            remaining = part.remaining(now) if part else None
             if remaining is None:
                 remaining = None if usual is None else usual * posts
             if remaining is None:

@@ -156,7 +156,8 @@ async def _copy(artifact: Artifact, context: PublishContext, part: Path, meter: 
     return VideoFile(
         name=name,
         role=artifact.role,
-        type=content_type(name),
+        # A step that names the codecs, too, keeps browsers from a file of which they would play the audio alone.
+        type=str(artifact.facts.get("type") or content_type(name)),
         size=artifact.size,
         label=_label(artifact, width, height),
         width=width,
