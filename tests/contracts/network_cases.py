@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders.posts import PNG, tweet
 from builders.posts import an_account as an_x_account
-from builders.posts import tweet
-from peers.bluesky import HANDLE, Bluesky, a_post
+from peers.bluesky import HANDLE, Bluesky, a_post, a_profile
 from peers.feeds import item, rss
 from peers.mastodon import DOMAIN, Mastodon, a_status
 from peers.x import X
@@ -38,7 +38,8 @@ class Case:
 @contextmanager
 def bluesky(_: Path):
     far = Bluesky()
-    far.write(*(a_post(number, f"Post {number}") for number in NUMBERS))
+    ada = a_profile(avatar=None)
+    far.write(*(a_post(number, f"Post {number}", author=ada) for number in NUMBERS))
     with far.serving(None):
         nowhere = BlueskyAccount(url=NOWHERE)
         yield Case(HANDLE, BlueskyAccount(url=far.url), nowhere, lambda: len(far.called("GET", "getAuthorFeed")))
@@ -47,6 +48,7 @@ def bluesky(_: Path):
 @contextmanager
 def mastodon(_: Path):
     far = Mastodon()
+    far.people["ada"] |= {"avatar": None, "avatar_static": None}
     far.write(*(a_status(number, f"<p>Post {number}</p>") for number in NUMBERS))
     with far.serving(None):
         own = MastodonAccount(url=far.url, domain=DOMAIN)
@@ -65,6 +67,7 @@ def feed(directory: Path):
 def x(_: Path):
     far = X()
     with far.serving(None):
+        far.pictures["ada.png"] = PNG
         far.add("ada", *(tweet(number, f"Post {number}") for number in NUMBERS))
         own = an_x_account(far)
         yield Case("ada", own, own.model_copy(update={"api_url": NOWHERE}), lambda: len(far.called("GET", "/tweets")))

@@ -1,12 +1,16 @@
 """What every network of posts promises (`vidd.ports.posts`)."""
 
+import json
+
 import pytest
+from builders.aws import a_job, a_step_context, the_tools
 from builders.timelines import Reading
 from contracts.network_cases import CASES, TEXTS
 
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.timeline.networks import NETWORKS
-from vidd.model.post import PostPages
+from vidd.integrations.timeline.step import Options, run
+from vidd.model.post import Post, PostPages
 from vidd.pipelines.registry import ACCOUNTS
 
 pytestmark = pytest.mark.peer
@@ -77,6 +81,18 @@ async def test_an_account_that_there_is_not_is_refused(network, case, tmp_path):
     with pytest.raises(Refused) as raised:
         await run.read(case.user)
     assert raised.value.code is FaultCode.BAD_SETTINGS
+
+
+async def test_the_step_makes_a_tree_of_the_posts(network, case, tmp_path):
+    name = network.__name__.split(".")[-2]
+    facts = {"user": f"@{case.user}", "network": name, "account": "friends", "count": 3}
+    directory = tmp_path / "job"
+    directory.mkdir()
+    context = a_step_context(directory, a_job("timeline:1", facts=facts), the_tools(tmp_path, friends=case.account))
+    outcome = await run(Options(private_addresses=True), context)
+    document = json.loads((directory / "posts/posts.json").read_text())
+    assert [Post.from_json(post).text for post in document["posts"]] == TEXTS[:3]
+    assert outcome.facts == {"posts": 3, "user": case.user, "network": name, "notes": []}
 
 
 def test_a_user_has_one_name_however_it_is_written(network, case):

@@ -110,7 +110,9 @@ async def test_cursors_that_lead_nowhere_end_the_reading(far, tmp_path, cursors)
     far.pages = [([{"post": a_post(1)}], cursor) for cursor in cursors]
     pages = await read(far, tmp_path)
     assert (len(pages.posts), pages.complete, pages.cursor) == (1, True, None)
-    assert pages.facts["notes"] == ["The server goes on naming pages without new posts, so vidd stopped reading there."]
+    assert pages.facts["notes"] == [
+        "The server goes on naming pages without posts that are wanted, so vidd stopped reading there."
+    ]
     assert len(far.called("GET", "getAuthorFeed")) <= 22
 
 
@@ -126,6 +128,17 @@ async def test_reposts_name_who_passed_the_post_on_and_the_pin_is_shown_in_its_o
     ]
     assert len({post.id for post in posts}) == 3
     assert [post.reposted_by for post in (await read(far, tmp_path, reposts=False)).posts] == [None]
+
+
+async def test_a_person_who_mostly_reposts_is_read_on_until_there_are_own_posts(far, tmp_path):
+    far.write(
+        *(a_repost(a_post(number, author=BOB), f"2026-11-20T11:{number % 60:02d}:00Z") for number in range(250)),
+        a_post(2),
+        a_post(1),
+    )
+    pages = await read(far, tmp_path, 1, reposts=False)
+    assert ([post.author.name for post in pages.posts], "notes" in pages.facts) == ([HANDLE], False)
+    assert len(far.called("GET", "getAuthorFeed")) == 3
 
 
 async def test_replies_name_whom_they_answer_and_are_left_out_where_nobody_wants_them(far, tmp_path):
@@ -318,7 +331,7 @@ async def test_items_with_nothing_usable_in_them_are_cards_all_the_same(far, tmp
 
 @pytest.mark.parametrize(
     ("text", "user"),
-    [("ada.bsky.social", "ada.bsky.social"), (" @Ada.Example.org ", "ada.example.org"), (DID, DID), ("did:web:example.org", "did:web:example.org")],
+    [("ada.bsky.social", "ada.bsky.social"), (" @Ada.Example.org ", "ada.example.org"), (DID, DID), ("did:web:example.org", "did:web:example.org"), ("https://bsky.app/profile/Ada.example.org/", "ada.example.org"), (f"https://bsky.app/profile/{DID}", DID)],
 )  # fmt: skip
 def test_a_user_is_the_same_however_it_is_written(text, user):
     assert timeline.own_user(text, Account()) == user

@@ -98,7 +98,7 @@ async def test_a_rate_limit_is_waited_for(tmp_path):
         served.status, served.headers = 429, {"Retry-After": "120"}
         with pytest.raises(RetryLater) as raised:
             await Reading(timeline, account(served), tmp_path).read("ada")
-    assert (raised.value.after, raised.value.code) == (120, FaultCode.RATE_LIMITED)
+    assert (raised.value.after, raised.value.counts, raised.value.code) == (120, False, FaultCode.RATE_LIMITED)
 
 
 async def test_a_feed_that_is_too_large_is_refused_before_all_of_it_is_read(tmp_path):

@@ -78,7 +78,7 @@ async def test_a_reading_goes_on_where_the_last_one_stopped(far, tmp_path):
 @pytest.mark.parametrize(
     ("next_link", "words"),
     [
-        (lambda link: link.rpartition("=")[0] + "=41", "naming pages without new posts"),
+        (lambda link: link.rpartition("=")[0] + "=41", "naming pages without posts that are wanted"),
         (lambda link: link.replace("127.0.0.1", "elsewhere.example"), "a next page elsewhere"),
         (lambda link: link.replace("/statuses", "/followers"), "a next page elsewhere"),
         (lambda link: link.replace("max_id", "page"), "a next page elsewhere"),
@@ -97,6 +97,7 @@ async def test_a_next_page_that_repeats_or_leads_elsewhere_ends_the_reading(far,
 async def test_a_reblog_is_the_whole_post_that_it_passes_on(far, tmp_path):
     bob = an_account("bob@far.example", "2002", display_name="")
     original = {**a_status(7, "<p>" + "long " * 100 + "</p>"), "account": bob, "url": "https://far.example/@bob/7"}
+    far.people["ada"] |= {"display_name": "Ada :cat:", "emojis": [{"shortcode": "cat", "url": "https://e/c.png"}]}
     far.write(a_status(9, "", reblog=original))
     [post] = (await reading(far, tmp_path).read("ada")).posts
     assert (post.id, post.reposted_by, post.author.handle, post.author.name) == ("9", "Ada", "@bob@far.example", "bob")
@@ -327,6 +328,7 @@ async def test_a_user_of_another_server_is_asked_for_there_without_the_token(far
         ("@Ada", "ada"),
         (" ada@example.social ", "ada"),
         ("@ada@EXAMPLE.social", "ada"),
+        ("https://Example.social/@Ada/", "ada"),
         ("a.b-c_d", "a.b-c_d"),
     ],
 )
@@ -356,6 +358,13 @@ def test_a_user_is_the_same_however_it_is_written(text, user):
 def test_a_name_that_nobody_can_have_is_refused(text):
     with pytest.raises(Refused):
         timeline.own_user(text if text != "ada\n" else "ada\nx", Account(url=f"https://{DOMAIN}"))
+
+
+def test_a_server_whose_address_is_not_what_its_handles_end_in_is_known_by_both():
+    own = Account(url="https://social.example.org", domain="Example.org")
+    for text in ("ada", "@ada@example.org", "@ada@social.example.org", "https://social.example.org/@ada"):
+        assert timeline.own_user(text, own) == "ada"
+        assert own.place(text).domain == "example.org"
 
 
 def test_an_account_that_is_not_there_is_named():

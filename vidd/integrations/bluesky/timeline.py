@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused
 from vidd.integrations.bluesky.account import Account
-from vidd.integrations.bluesky.api import Bluesky, bluesky
+from vidd.integrations.bluesky.api import MOST_AT_ONCE, Bluesky, bluesky
 from vidd.integrations.bluesky.feed_post import (
     SIGNED_IN_ONLY,
     NotForEverybody,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _LONGEST = 253
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HANDLE = re.compile(rf"(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
+_PROFILE = re.compile(r"https?://bsky\.app/profile/([^/?#]+)/?", re.IGNORECASE)
 _DID = re.compile(r"did:(?:plc:[a-z2-7]{24}|web:[A-Za-z0-9.%-]{1,253})")
 
 
@@ -53,13 +54,14 @@ async def read_posts(
 
 
 def own_user(text: str, account: Any, /) -> str:
-    """The handle in small letters, without the @ before it; or the DID."""
+    """The handle in small letters, without the @ before it, or the DID; from either, or the address of the profile."""
     if not isinstance(account, Account):
         raise Refused(
             "There is no account of kind bluesky to read posts with: add one to the settings.",
             code=FaultCode.BAD_SETTINGS,
         )
-    user = text.strip()
+    profile = _PROFILE.fullmatch(text.strip())
+    user = profile[1] if profile else text.strip()
     if _DID.fullmatch(user):
         return user
     handle = user.removeprefix("@").lower()
@@ -81,16 +83,20 @@ def _refuse_signed_in_only(profile: dict[str, Any], user: str) -> None:
 
 
 async def _ask(server: Bluesky, query: PostQuery, did: str, cursor: str | None, wanted: int) -> Page:
-    items, following = await server.author_feed(did, wanted, cursor, replies=query.replies)
+    # Where vidd itself drops the reposts, a page as small as what is wanted may have nothing else.
+    limit = wanted if query.reposts else MOST_AT_ONCE
+    items, following = await server.author_feed(did, limit, cursor, replies=query.replies)
+    kept = [item for item in items if _is_wanted(item, query)]
     posts, notes = [], []
-    for item in items:
-        left_out = (is_repost(item) and not query.reposts) or (
-            is_reply(item) and not is_repost(item) and not query.replies
-        )
-        if is_pin(item) or left_out:
-            continue
+    for item in kept:
         try:
             posts.append(post_of(item))
         except NotForEverybody as hidden:
             notes.append(hidden.sentence)
-    return Page(tuple(posts), following, tuple(notes))
+    return Page(tuple(posts), following, tuple(notes), skipped=len(items) - len(posts))
+
+
+def _is_wanted(item: dict[str, Any], query: PostQuery) -> bool:
+    if is_repost(item):
+        return query.reposts
+    return not is_pin(item) and (query.replies or not is_reply(item))

@@ -88,7 +88,8 @@ def _about(fault: Fault, name: str) -> Fault:
     """The fault of a fetch, with the feed's name."""
     if isinstance(fault, RetryLater):
         sentence = f"The feed {name} cannot be read: {fault.sentence} vidd will retry."
-        return RetryLater(sentence, after=fault.after, code=fault.code)
+        counts = fault.code is not FaultCode.RATE_LIMITED
+        return RetryLater(sentence, after=fault.after, counts=counts, code=fault.code)
     return Refused(f"The feed {name} cannot be read: {fault.sentence} Correct the address.", code=fault.code)
 
 

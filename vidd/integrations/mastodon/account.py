@@ -17,6 +17,7 @@ from vidd.settings.types import Duration
 
 _ADDRESS = r"^https?://[^\s@?#/]+/?$"
 _USER = re.compile(r"@?([a-z0-9_](?:[a-z0-9_.-]{0,98}[a-z0-9_])?)(?:@([^\s@/?#]{1,253}))?", re.ASCII | re.IGNORECASE)
+_PROFILE = re.compile(r"^https?://([^\s@/?#]+)/@([a-z0-9_.-]+)/?$", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +80,19 @@ class Account(ProxiedAccount):
         return (self.domain or urlsplit(self.url).netloc).lower()
 
     def place(self, text: str) -> Place:
-        """Where the posts of a user are, as people write it: user, @user, @user@server.
+        """Where the posts of a user are, as people write it: user, @user, @user@server, or the address of the profile.
 
         Raises Refused where nobody can have that name, and for a server that the account does not allow.
         """
-        found = _USER.fullmatch(text.strip())
+        found = _USER.fullmatch(_PROFILE.sub(r"\2@\1", text.strip()))
         if found is None:
             raise Refused(
                 f"{quoted(text, 80)} is no user of Mastodon: write it like ada or @ada@{self.own_domain}.",
                 code=FaultCode.BAD_INPUT,
             )
         user, domain = found[1].lower(), (found[2] or self.own_domain).lower()
-        if domain == self.own_domain:
-            return Place(user, domain, self.url.rstrip("/"), self.token)
+        if domain in {self.own_domain, urlsplit(self.url).netloc.lower()}:
+            return Place(user, self.own_domain, self.url.rstrip("/"), self.token)
         if domain not in self.servers:
             raise Refused(
                 f"vidd may not ask the server {quoted(domain, 80)} for posts: name a user of"

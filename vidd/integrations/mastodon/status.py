@@ -62,7 +62,7 @@ def post_of(status: Mapping[str, Any], origin: Origin) -> Post | None:
     shown = reblog if isinstance(reblog, dict) else status
     if not {clean(status.get("visibility")), clean(shown.get("visibility"))} <= PUBLIC:
         return None
-    reposted_by = _author(status, origin).name if shown is reblog else None
+    reposted_by = _bare_name(_author(status, origin)) if shown is reblog else None
     return _post(shown, origin, clean(status.get("id")), reposted_by, quotes=True)
 
 
@@ -96,6 +96,14 @@ def _post(status: Mapping[str, Any], origin: Origin, number: str, reposted_by: s
 def _author(status: Mapping[str, Any], origin: Origin) -> PostAuthor:
     account = status.get("account")
     return origin.author(account if isinstance(account, dict) else {})
+
+
+def _bare_name(author: PostAuthor) -> str:
+    """The name without custom emoji, which a post has of its own author only."""
+    name = author.name
+    for emoji in author.emoji:
+        name = name.replace(f":{emoji.shortcode}:", "")
+    return name.strip() or author.handle
 
 
 def _quoted(status: Mapping[str, Any], origin: Origin) -> Post | None:

@@ -77,14 +77,15 @@ async def _ask(server: Mastodon, query: PostQuery, number: str, cursor: str | No
     page = await server.statuses(number, wanted, cursor, replies=query.replies, reposts=query.reposts)
     origin = Origin(server.place.url, server.place.domain)
     # Other software than Mastodon may not know the parameters that leave these out.
-    posts = [
-        post_of(status, origin)
+    kept = [
+        status
         for status in page.statuses
         if (query.replies or not answers_other(status)) and (query.reposts or not status.get("reblog"))
     ]
+    posts = [post for status in kept if (post := post_of(status, origin)) is not None]
     notes = []
-    if None in posts:
+    if len(posts) < len(kept):
         notes.append(f"Posts of {server.user} that are not for everybody are left out.")
     if page.astray:
         notes.append(f"{server.name} names a next page elsewhere, so vidd read no further.")
-    return Page(tuple(post for post in posts if post is not None), page.before, tuple(notes))
+    return Page(tuple(posts), page.before, tuple(notes), skipped=len(page.statuses) - len(posts))
