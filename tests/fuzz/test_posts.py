@@ -131,7 +131,7 @@ def damaged(draw, text):
 @given(damaged(FEED) | st.binary(max_size=200), st.sampled_from(["", "text/xml", "application/xml; charset=utf-16"]))
 def test_any_feed_is_posts_or_a_sentence(content, content_type):
     try:
-        posts, notes = read_feed(content, "p", url="https://a.b/", content_type=content_type)
+        posts, notes = read_feed(content, "p", 20, url="https://a.b/", content_type=content_type)
     except Refused as refused:
         assert refused.sentence.endswith(".")
     else:

@@ -24,7 +24,7 @@ PICTURES = [Picture(url="https://f/1.png", alt="A loop"), Picture(url="https://f
 
 def read(content, *, url="https://loops.example/feed.xml", content_type="application/rss+xml"):
     posts, notes = read_feed(
-        content if isinstance(content, bytes) else content.encode(), "loops", url=url, content_type=content_type
+        content if isinstance(content, bytes) else content.encode(), "loops", 20, url=url, content_type=content_type
     )
     return posts, notes
 

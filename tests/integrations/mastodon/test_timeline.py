@@ -183,7 +183,7 @@ async def test_a_quoted_post_is_shown_where_its_author_agreed(far, tmp_path):
     deeper = {**inner, "quote": {"state": "accepted", "quoted_status": inner}}
     far.write(
         a_status(9, line, quote={"state": "accepted", "quoted_status": deeper}),
-        a_status(8, line, quote={"state": "pending", "quoted_status": None}),
+        a_status(8, line, quote={"state": "revoked", "quoted_status": inner}),
         a_status(7, line, quote=inner),
         a_status(6, line, quote={"state": "accepted", "quoted_status_id": "3"}),
         a_status(5, line, quote={"state": "accepted", "quoted_status": {**inner, "visibility": "private"}}),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vidd.ports import Tools
 
 _WORKER = "vidd.integrations.feed.worker.main"
-_SECONDS, _MEMORY = 120.0, 4 << 30
+_SECONDS, _MEMORY = 300.0, 4 << 30
 
 
 async def read_posts(

@@ -27,8 +27,8 @@ _SENSITIVE = "Its author marked it as sensitive."
 _NO_ADDRESS = "The feed gives no full address of it."
 
 
-def read_feed(content: bytes, name: str, *, url: str, content_type: str) -> tuple[list[Post], list[str]]:
-    """The posts of a feed, newest first, and notes. `url` is what relative addresses are relative to.
+def read_feed(content: bytes, name: str, count: int, *, url: str, content_type: str) -> tuple[list[Post], list[str]]:
+    """The newest `count` posts of a feed, newest first, and notes. `url` is what relative addresses are relative to.
 
     Raises Refused where it is no feed. A feed that is broken is read as far as that is possible.
     """
@@ -41,10 +41,11 @@ def read_feed(content: bytes, name: str, *, url: str, content_type: str) -> tupl
     media = read_media(content)
     if len(media) != len(parsed.entries):
         media = [_media_of(entry) for entry in parsed.entries]
+    dated = [(_time(entry), entry, found) for entry, found in zip(parsed.entries, media, strict=True)]
+    if all(time is not None for time, _, _ in dated):
+        dated.sort(key=lambda entry: entry[0] or datetime.min.replace(tzinfo=UTC), reverse=True)
     feed = _Feed.of(parsed.feed, url)
-    posts = [feed.post(entry, found) for entry, found in zip(parsed.entries, media, strict=True)]
-    if all(post.created for post in posts):
-        posts.sort(key=lambda post: post.created or datetime.min.replace(tzinfo=UTC), reverse=True)
+    posts = [feed.post(entry, found, time) for time, entry, found in dated[:count]]
     error = parsed.get("bozo_exception")
     broken = parsed.get("bozo") and not isinstance(error, _HARMLESS)
     why = printable(str(error), 160)
@@ -84,7 +85,7 @@ class _Feed:
         )
         return cls(url, author, clean(feed.get("generator")).lower().startswith("mastodon"))
 
-    def post(self, entry: Any, media: list[Media]) -> Post:
+    def post(self, entry: Any, media: list[Media], created: datetime | None) -> Post:
         """The post of an entry, which may lack anything."""
         html, is_plain = _text(entry, {found.alt for found in media if found.alt})
         warning = _WARNING.match(html) if self.by_mastodon else None
@@ -101,7 +102,7 @@ class _Feed:
             spans=spans,
             emoji=body.emoji,
             url=link,
-            created=_time(entry),
+            created=created,
             pictures=self._pictures(
                 entry, media, body, base, hidden=any(found.adult for found in media) and not warning
             ),

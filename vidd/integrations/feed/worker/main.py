@@ -16,10 +16,11 @@ def _read(question: dict[str, Any], _: Progress) -> dict[str, Any]:
     posts, notes = read_feed(
         base64.b64decode(question["content"]),
         question["name"],
+        question["count"],
         url=question["url"],
         content_type=question["content_type"],
     )
-    return {"posts": [post.to_json() for post in posts[: question["count"]]], "notes": notes}
+    return {"posts": [post.to_json() for post in posts], "notes": notes}
 
 
 if __name__ == "__main__":
