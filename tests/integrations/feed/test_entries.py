@@ -169,6 +169,22 @@ def test_a_page_that_names_its_feed_says_which():
         read(page, content_type="text/html")
 
 
+@pytest.mark.parametrize("before", [b"", b"<p>&#55357;"])
+def test_a_character_in_halves_is_whole_again_and_a_lone_half_is_replaced(before):
+    content = rss(item(1, "x", title="&#55357;&#56832; &#xD83D;&#xde00; &#55357; &#57344;")).replace(
+        b"<title>Ada", before + b"<title>Ada"
+    )
+    assert only(content).text == "😀 😀 \ufffd \ue000\n\nx"
+
+
+def test_a_feed_that_the_parser_fails_at_is_refused():
+    content = rss(item(1, "x", title="&#55357;")).decode().replace("UTF-8", "UTF-16") + "<"
+    with pytest.raises(
+        Refused, match=r"The feed loops is so broken that the parser fails \(.*surrogates not allowed\)"
+    ):
+        read(content.encode("utf-16"))
+
+
 def test_a_feed_without_entries_is_empty_and_no_fault():
     assert read(rss()) == ([], [])
 

@@ -123,7 +123,7 @@ async def test_a_user_who_may_give_any_address_does_not_reach_the_house(tmp_path
 async def test_a_feed_that_no_parser_gets_through_is_refused_and_leaves_no_child(tmp_path, monkeypatch):
     (tmp_path / "loops.xml").write_bytes(THREE)
     monkeypatch.setattr(timeline, "_WORKER", "no.such.module")
-    with pytest.raises(Refused, match=r"is more than the parser can read \(exit code 1"):
+    with pytest.raises(Refused, match=r"The parser fails at the feed .* \(exit code 1"):
         await Reading(timeline, Account(path="loops.xml"), tmp_path).read("ada")
     monkeypatch.undo()
     monkeypatch.setattr(timeline, "_SECONDS", 0.1)

@@ -49,7 +49,7 @@ def own_user(text: str, account: Any, /) -> str:
 
 
 async def _parse(document: Document, count: int) -> dict[str, Any]:
-    """The newest posts as JSON, and notes. Raises Refused for what is no feed, and for what no parser gets through."""
+    """The newest posts as JSON, and notes. Raises Refused for what is no feed, and for what the parser fails at."""
     question = {
         "ask": "read",
         "name": document.name,
@@ -64,7 +64,7 @@ async def _parse(document: Document, count: int) -> dict[str, Any]:
             return await worker.ask(question, timeout=_SECONDS)
     except WorkerDied as died:
         raise Refused(
-            f"The feed {document.name} is more than the parser can read ({died}): give one with fewer entries.",
+            f"The parser fails at the feed {document.name} ({died}): correct the feed, or give another.",
             code=FaultCode.BAD_INPUT,
             said=died.stderr,
         ) from None

@@ -23,6 +23,8 @@ _HARMLESS = (feedparser.CharacterEncodingOverride, feedparser.NonXMLContentType,
 _PROFILE = re.compile(r"/@([A-Za-z0-9_.-]+)/?")
 _WARNING = re.compile(r"\s*<p>\s*<strong>[^<]*</strong>(.*?)</p>\s*<hr\s*/?>", re.DOTALL)
 """How Mastodon writes a content warning before the text."""
+_HALVES = re.compile(rb"(?:&#(?:[xX]0*[dD][89a-fA-F][0-9a-fA-F]{2}|0*5[5-7][0-9]{3});)+")
+"""Characters written as the two halves that UTF-16 has of them, which XML forbids and some servers write."""
 _SENSITIVE = "Its author marked it as sensitive."
 _NO_ADDRESS = "The feed gives no full address of it."
 
@@ -32,10 +34,8 @@ def read_feed(content: bytes, name: str, count: int, *, url: str, content_type: 
 
     Raises Refused where it is no feed. A feed that is broken is read as far as that is possible.
     """
-    headers = {"content-type": content_type, "content-location": url}
-    parsed = feedparser.parse(
-        io.BytesIO(content), response_headers=headers, resolve_relative_uris=False, sanitize_html=False
-    )
+    content = _HALVES.sub(_whole, content)
+    parsed = _parsed(content, name, {"content-type": content_type, "content-location": url})
     if not parsed.get("version") and not parsed.entries:
         raise _no_feed(parsed, name, url)
     media = read_media(content)
@@ -50,6 +50,26 @@ def read_feed(content: bytes, name: str, count: int, *, url: str, content_type: 
     broken = parsed.get("bozo") and not isinstance(error, _HARMLESS)
     why = printable(str(error), 160)
     return posts, [f"The feed {name} is broken ({why}); vidd read what there is."] if broken else []
+
+
+def _parsed(content: bytes, name: str, headers: dict[str, str]) -> Any:
+    try:
+        return feedparser.parse(
+            io.BytesIO(content), response_headers=headers, resolve_relative_uris=False, sanitize_html=False
+        )
+    except ValueError as error:
+        raise Refused(
+            f"The feed {name} is so broken that the parser fails ({printable(str(error), 160)}): correct the feed.",
+            code=FaultCode.BAD_INPUT,
+        ) from error
+
+
+def _whole(halves: re.Match[bytes]) -> bytes:
+    """The characters of such halves; U+FFFD for one without its other."""
+    numbers = [text.strip(b"&#") for text in halves[0].split(b";")[:-1]]
+    values = [int(text[1:], 16) if text[:1] in b"xX" else int(text) for text in numbers]
+    units = "".join(map(chr, values)).encode("utf-16-le", "surrogatepass")
+    return units.decode("utf-16-le", "replace").encode("ascii", "xmlcharrefreplace")
 
 
 def _no_feed(parsed: Any, name: str, url: str) -> Refused:
