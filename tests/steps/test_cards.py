@@ -56,7 +56,7 @@ async def test_every_post_gives_one_card_and_what_is_missing_is_named(tmp_path):
             "Post 3: its picture is missing (the server answered 404); the card shows its description.",
             "Post 4: its picture is damaged; the card shows the reason.",
             "Post 5: its picture 2 has 30,000 x 30,000 pixels, more than vidd decodes; the card shows the reason.",
-            "Post 5: its picture 3 is no JPEG, PNG, WebP, GIF or AVIF; the card shows the reason.",
+            "Post 5: its picture 3 is damaged, or no JPEG, PNG, WebP, GIF or AVIF; the card shows the reason.",
             "Post 6: it has no text and no picture; the card shows who wrote it and when.",
         ],
     }

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from PIL import Image
+
+from vidd.media.cards.settings import SIZES
 from vidd.media.cards.worker.canvas import Box, Canvas, ground
 from vidd.media.cards.worker.grid import PictureGrid
 from vidd.media.cards.worker.lines import Block, Ink, Typesetter
@@ -17,8 +20,6 @@ from vidd.model.post import Span
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from PIL import Image
-
     from vidd.media.cards.settings import Look
     from vidd.media.cards.worker.text import Prepared
     from vidd.model.post import Post, PostAuthor
@@ -29,7 +30,7 @@ _MONTHS = (
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 # Shares of the body's height that texts and quoted posts have at most beside pictures, and quoted posts beside texts.
-_TEXT_SHARE, _QUOTE_SHARE, _QUOTE_BESIDE_TEXT = 0.44, 0.30, 0.55
+_TEXT_SHARE, _TEXT_SHARE_BESIDE_QUOTE, _QUOTE_SHARE, _QUOTE_BESIDE_TEXT = 0.44, 0.28, 0.30, 0.55
 
 
 class CardPainter:
@@ -37,14 +38,16 @@ class CardPainter:
 
     def __init__(self, look: Look, root: Path) -> None:
         self._look, self._files = look, PictureFiles(root)
+        # Making a picture of this size anew takes as long as drawing a line of text.
+        self._image = Image.new("RGB", SIZES[look.size])
         self._typesetter, self._zone = Typesetter(self._files), ZoneInfo(look.time_zone)
 
     def paint(self, post: Post) -> tuple[Image.Image, list[str]]:
-        """The card of a post, and what is missing on it, each the rest of a sentence about the post."""
+        """The card of a post, good until the next one is painted; what is missing on it, each the rest of a sentence about it."""
         look, lengths = self._look, measures(self._look.size)
         palette = PALETTES[look.theme]
-        image = ground(lengths, palette, hue_of(post.author.handle)).copy()
-        canvas = Canvas(image, palette, self._files, self._typesetter)
+        self._image.paste(ground(lengths, palette, hue_of(post.author.handle)))
+        canvas = Canvas(self._image, palette, self._files, self._typesetter)
         created = post.created.astimezone(self._zone) if post.created else None
         date = (
             f"{created.day} {_MONTHS[created.month - 1]} {created.year} · {created:%H:%M} {created.tzname()}"
@@ -52,7 +55,7 @@ class CardPainter:
             else ""
         )
         _Card(canvas, post, look.mark, date, self._look).draw()
-        return image, canvas.notes
+        return self._image, canvas.notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,7 @@ class _Card:
         side = 72
         words = prepare(self._post.warning, emoji=canvas.known_emoji(self._post.emoji))
         canvas.tell_boxes(words)
-        sizes = tuple(size for size in sizes_for(words.length, lengths.text) if size <= 74)
+        sizes = tuple(size for size in sizes_for(words.length, lengths) if size <= 74)
         text = canvas.typesetter.fit(words, room.width, room.height - side - 80, sizes)
         top = room.y + (room.height - side - 80 - text.height) // 2
         canvas.sign("warning", Box(room.x, top, side, side), canvas.palette.muted)
@@ -206,8 +209,9 @@ class _Card:
         left = body.height - (quote.height + gap if quote else 0)
         block = None
         if text.length:
-            room = round(body.height * _TEXT_SHARE) if below else left
-            block = canvas.typesetter.fit(text, body.width, room, sizes_for(text.length, lengths.text))
+            share = _TEXT_SHARE_BESIDE_QUOTE if quote else _TEXT_SHARE
+            room = round(body.height * share) if below else left
+            block = canvas.typesetter.fit(text, body.width, room, sizes_for(text.length, lengths))
             self._tell_cut(block)
             left -= block.height + gap
         grid = PictureGrid(canvas, below) if below else None

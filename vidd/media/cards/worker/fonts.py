@@ -84,8 +84,9 @@ def _is_emoji(grapheme: str) -> bool:
     first = grapheme[0]
     if not _has(EMOJI, first) or _TEXT_STYLE in grapheme or first.isspace():
         return False
-    # Digits, © and ™ are letters unless a selector follows them.
-    return not _has(_SANS, first) or _EMOJI_STYLE in grapheme or _KEYCAP in grapheme
+    # Digits are letters unless they are on a key, © and ™ unless a selector follows.
+    selector = _KEYCAP if first in "0123456789#*" else _EMOJI_STYLE
+    return not _has(_SANS, first) or selector in grapheme
 
 
 def _is_ignorable(character: str) -> bool:

@@ -22,6 +22,8 @@ _GAP = 8
 _RADIUS = 30
 # A single picture is shown whole, unless it is a strip.
 _NARROWEST, _WIDEST = 0.4, 3.0
+# It is as wide as the text, if so much of its height is left.
+_CROPPED = 0.78
 # The shape of what stands in for a single picture that is missing.
 _STAND_IN = 16 / 10
 _TEXT, _REASON = (38, 34, 30, 28, 26), 26
@@ -39,7 +41,9 @@ class PictureGrid:
         if len(self._pictures) > 1:
             return width, height
         shape = min(max(self._shape(self._pictures[0]), _NARROWEST), _WIDEST)
-        return (width, round(width / shape)) if width / shape <= height else (round(height * shape), height)
+        if width / shape * _CROPPED <= height:
+            return width, min(height, round(width / shape))
+        return round(height * shape), height
 
     def _shape(self, picture: Picture) -> float:
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
@@ -163,7 +164,7 @@ class Typesetter:
 
     def _draw_line(self, canvas: Image.Image, line: Line, origin: tuple[float, int], size: int, ink: Ink) -> None:
         pencil, (x, baseline) = ImageDraw.Draw(canvas), origin
-        runs = list(_runs(line.atoms))
+        runs = _runs(line.atoms)
         for number in visual_order([run.level for run in runs]):
             run = runs[number]
             wide = self._run_width(run, size)
@@ -222,25 +223,27 @@ def _trim(atoms: Sequence[Atom]) -> tuple[Atom, ...]:
     return tuple(atoms[:end])
 
 
-def _runs(atoms: Sequence[Atom]) -> Iterator[_Run]:
+def _runs(atoms: Sequence[Atom]) -> list[_Run]:
     """Atoms of one face, level and colour together; each emoji by itself, so that its order can be turned around."""
-    run: _Run | None = None
-    for atom in atoms:
-        alike = (
-            run is not None
-            and (run.face, run.level) == (atom.face, atom.level)
-            and run.picture is atom.picture is None
-            and not atom.face.is_emoji
-        )
-        if run is not None and alike and run.accent == atom.accent:
-            run = replace(run, text=run.text + atom.text)
-            continue
-        text = atom.text
-        if run is not None:
-            if alike and atom.level % 2 and not atom.is_space and not run.text[-1].isspace():
-                # Letters of one word stay joined where the colour changes.
-                run, text = replace(run, text=run.text + _JOINER), _JOINER + text
-            yield run
-        run = _Run(text, atom.face, atom.level, atom.accent, atom.picture)
-    if run is not None:
-        yield run
+    runs: list[_Run] = []
+    for _, members in groupby(enumerate(atoms), key=_run_key):
+        group = [atom for _, atom in members]
+        first, text = group[0], "".join([atom.text for atom in group])
+        if first.level % 2 and runs and _is_one_word(runs[-1], first):
+            # Its letters stay joined where the colour changes.
+            runs[-1] = replace(runs[-1], text=runs[-1].text + _JOINER)
+            text = _JOINER + text
+        runs.append(_Run(text, first.face, first.level, first.accent, first.picture))
+    return runs
+
+
+def _is_one_word(run: _Run, atom: Atom) -> bool:
+    return (run.face, run.level) == (atom.face, atom.level) and all(
+        unicodedata.category(character)[0] in "LM" for character in (run.text[-1], atom.text[0])
+    )
+
+
+def _run_key(numbered: tuple[int, Atom]) -> tuple[Face, int, bool, int]:
+    number, atom = numbered
+    alone = number if atom.picture is not None or atom.face.is_emoji else -1
+    return atom.face, atom.level, atom.accent, alone

@@ -41,8 +41,8 @@ PALETTES: Mapping[Theme, Palette] = {
         accent=(21, 94, 204),
     ),
     "dark": Palette(
-        page=(0.09, 0.34),
-        card=(22, 25, 31),
+        page=(0.17, 0.32),
+        card=(20, 23, 29),
         edge=(44, 50, 60),
         fill=(32, 37, 45),
         ink=(240, 243, 247),
@@ -57,7 +57,7 @@ class Measures:
     """Lengths in pixels.
 
     beside: whether pictures stand at the right of the text instead of below it.
-    text: the sizes of a post's text, falling; the last one is the smallest that people can read.
+    text: the sizes of a post's text, falling; the last one is the smallest that people can read. inner: of a quoted post's.
     """
 
     width: int
@@ -75,7 +75,7 @@ class Measures:
     inner: tuple[int, ...]
 
 
-_TEXT = (118, 106, 96, 88, 80, 73, 66, 60, 54, 48, 43, 39, 36, 34)
+_TEXT = (140, 128, 118, 106, 96, 88, 80, 73, 66, 60, 54, 48, 43, 39, 36, 34)
 
 
 def measures(size: CardSize) -> Measures:
@@ -110,8 +110,10 @@ def tint(hue: float, lightness: float, saturation: float) -> Colour:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def sizes_for(length: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+def sizes_for(length: int, lengths: Measures) -> tuple[int, ...]:
     """The sizes for a text of so many graphemes: a few words are set large, a paragraph never is."""
     limits = ((24, 118), (70, 96), (170, 80), (300, 66), (500, 54))
     largest = next((size for most, size in limits if length <= most), 48)
-    return tuple(size for size in sizes if size <= largest)
+    # A tall card has room, and is looked at on a phone.
+    tall = lengths.height > 1.5 * lengths.width
+    return tuple(size for size in lengths.text if size <= largest * (1.2 if tall else 1))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageCms, ImageDraw, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageOps, UnidentifiedImageError
 
 from vidd.media.cards.worker.fonts import EMOJI, Face, load_font
 
@@ -18,7 +18,23 @@ if TYPE_CHECKING:
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "ICO")
 _MOST_PIXELS = 64_000_000
-_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+_REDUCIBLE = frozenset({"CMYK", "L", "RGB", "RGBA"})
+# Of EXIF, from 2: how a picture is brought upright.
+_TURNS = dict(
+    enumerate(
+        (
+            Image.Transpose.FLIP_LEFT_RIGHT,
+            Image.Transpose.ROTATE_180,
+            Image.Transpose.FLIP_TOP_BOTTOM,
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.ROTATE_270,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+        ),
+        2,
+    )
+)
+_ON_ITS_SIDE = frozenset({5, 6, 7, 8})
 _WHITE = (255, 255, 255, 255)
 # Noto Color Emoji has one size, in pixels to the em.
 _EMOJI_PPEM = 109
@@ -45,24 +61,18 @@ class PictureFiles:
     def cover(self, path: str, size: tuple[int, int]) -> Image.Image:
         """A picture that fills `size`, without its margins, RGB. Raises Unusable."""
         with self._open(path, size) as image:
-            return _flat(ImageOps.fit(image, size, Image.Resampling.LANCZOS))
-
-    def contain(self, path: str, size: tuple[int, int]) -> Image.Image:
-        """A whole picture, as large as `size` allows, RGB. Raises Unusable."""
-        with self._open(path, size) as image:
-            return _flat(ImageOps.contain(image, size, Image.Resampling.LANCZOS))
+            return _flat(ImageOps.fit(image, size, _filter(image, size)))
 
     def _custom_emoji(self, path: str, size: tuple[int, int]) -> Image.Image:
         """A custom emoji, as large as `size` allows, RGBA. Raises Unusable."""
         with self._open(path, size) as image:
-            return ImageOps.contain(image, size, Image.Resampling.LANCZOS).convert("RGBA")
+            return ImageOps.contain(image, size, _filter(image, size)).convert("RGBA")
 
     def shape(self, path: str) -> float:
         """The width of a picture to its height, as it is shown. Raises Unusable."""
         with _faults(), self._header(path) as image:
             width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
-            return height / width if turned else width / height
+            return height / width if _orientation(image) in _ON_ITS_SIDE else width / height
 
     @contextmanager
     def _open(self, path: str, size: tuple[int, int]) -> Iterator[Image.Image]:
@@ -71,7 +81,10 @@ class PictureFiles:
             longest = max(size)
             image.draft("RGB", (longest, longest))
             image.load()
-            yield _to_srgb(ImageOps.exif_transpose(image))
+            factor = min(image.size) // (2 * longest)
+            reduced = image.reduce(factor) if factor > 1 and image.mode in _REDUCIBLE else image
+            turn = _TURNS.get(_orientation(image))
+            yield _to_srgb(reduced if turn is None else reduced.transpose(turn))
 
     def _header(self, path: str) -> Image.Image:
         file = (self._root / path).resolve()
@@ -94,13 +107,27 @@ def _faults() -> Iterator[None]:
     except Unusable:
         raise
     except UnidentifiedImageError:
-        raise Unusable("is no JPEG, PNG, WebP, GIF or AVIF") from None
+        raise Unusable("is damaged, or no JPEG, PNG, WebP, GIF or AVIF") from None
     except (MemoryError, Image.DecompressionBombError):
         raise Unusable("is larger than vidd decodes") from None
     except FileNotFoundError:
         raise Unusable("is not in the directory of the posts") from None
     except Exception:  # noqa: BLE001 - a broken file raises whatever a decoder stumbles over: struct.error, IndexError, …
         raise Unusable("is damaged") from None
+
+
+def _filter(image: Image.Image, size: tuple[int, int]) -> Image.Resampling:
+    """Hamming makes pictures smaller as well as Lanczos does for the eye, in a third of the time; it is not for enlarging."""
+    return Image.Resampling.HAMMING if image.width > size[0] else Image.Resampling.BICUBIC
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation; 1 (upright) where there is none, or where it is broken: the picture may be whole all the same."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - a broken table raises whatever its parser stumbles over
+        return 1
+    return found if isinstance(found, int) else 1
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

@@ -95,15 +95,17 @@ def prepare(
     """Prepare a text. `emoji` are the files of custom emoji by shortcode; `single` makes one paragraph of it."""
     characters = _clean(list(_characters(text, spans, emoji or {}, accent=accent)), single=single)
     language = _language(text)
-    paragraphs, left, boxes = [], _MOST_GRAPHEMES, dict[str, None]()
-    lines = _lines(characters)
-    for line in lines:
-        paragraph = _paragraph(line[: left * _LONGEST_GRAPHEME], bold=bold, language=language, boxes=boxes)
+    paragraphs, left, boxes = list[Paragraph](), _MOST_GRAPHEMES, dict[str, None]()
+    cut = False
+    for line in _lines(characters):
+        if left <= 0:
+            cut = True
+            break
+        taken = left * _LONGEST_GRAPHEME
+        paragraph = _paragraph(line[:taken], bold=bold, language=language, boxes=boxes)
         paragraphs.append(Paragraph(paragraph.atoms[:left], paragraph.level))
         left -= len(paragraph.atoms) + 1
-        if left <= 0:
-            break
-    cut = left <= 0 and (len(paragraphs) < len(lines) or left < -1)
+        cut = cut or left < -1 or taken < len(line)
     return Prepared(tuple(paragraphs), tuple(boxes), cut)
 
 
