@@ -43,6 +43,7 @@ SECRETS = {
         "VIDD_ACCOUNTS__MAIN_STAGE__TOKEN",
         "VIDD_ACCOUNTS__SIDE_STAGE__TOKEN",
     ],
+    "timeline.toml": ["VIDD_ACCOUNTS__BIRDS__TOKEN", "VIDD_ACCOUNTS__POST__PASSWORD"],
     "cms.toml": [
         "VIDD_ACCOUNTS__LAB__TOKEN",
         "VIDD_ACCOUNTS__PCLOUD__TOKEN",
@@ -206,7 +207,7 @@ def test_the_reference_settings_name_every_table():
 @pytest.mark.parametrize("path", [ROOT / "etc/vidd.toml", *EXAMPLES], ids=lambda path: path.name)
 def test_every_settings_file_that_is_shipped_can_be_used(path, monkeypatch):
     for name in SECRETS.get(path.name, ()):
-        monkeypatch.setenv(name, "from the environment")
+        monkeypatch.setenv(name, "from-the-environment")
     ready = make_ready(read_settings(path))
     assert ready.sources
     assert ready.pipelines

@@ -54,6 +54,7 @@ for command in (
     commands.retract,
     commands.cancel,
     commands.approve,
+    commands.priority,
     commands.reject,
     commands.pause,
     commands.resume,

@@ -104,5 +104,5 @@ class Life:
         await self.store.record_step(StepRecord(job.id, kind, kind, "1", Outcome(), seconds))
         self.event(StepEnded(job.id, job.pipeline, kind, kind, seconds, "done"))
 
-    async def report(self, video: str, part: str, fraction: float) -> None:
-        self.event(Progressed((await self.job(video)).id, part, fraction, 1.0, "posts"))
+    async def report(self, video: str, part: str, fraction: float, unit: str = "s") -> None:
+        self.event(Progressed((await self.job(video)).id, part, fraction, 1.0, unit))

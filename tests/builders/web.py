@@ -164,6 +164,9 @@ class FakeCommands:
     async def approve(self, job):
         return self.move(job.id, State.PUBLISHING)
 
+    async def prioritize(self, job, priority):
+        return self.move(job.id, job.state, priority=priority)
+
     async def reject(self, job, reason):
         return self.move(job.id, State.CANCELLED, reason=reason)
 

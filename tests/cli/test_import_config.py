@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vidd.__main__ import app
+from vidd.cli import import_config
 from vidd.cli.importers import annotation
 from vidd.cli.importers.output import toml
 from vidd.cli.importers.premiere import translate
@@ -398,3 +399,82 @@ def test_the_environment_of_whoever_imports_neither_matters_nor_is_printed(tmp_p
     monkeypatch.setenv("VIDD_DAEMON__LISTEN", "nowhere")
     ended = imported(tmp_path, PREMIERE)
     assert (ended.exit_code, "4711" in ended.output) == (0, False)
+
+
+TIMELINE = {
+    "EC500_TWITTER_API_KEY": "key-of-env",
+    "EC500_TWITTER_SECRET_KEY": "secret-of-env",
+    "EC500_GMAIL_EMAIL": "timelines@gmail.com",
+    "EC500_GMAIL_PASSWORD": "hunter2",
+    "EC500_SECRET_KEY": "dev_key",
+}
+
+
+def timeline(tmp_path, monkeypatch, environment=None, secrets=None, keys=None):
+    """What is printed, where the service's settings are here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(import_config, "_SECRETS", tmp_path / "secrets")
+    for name, value in (environment or {}).items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "secrets").mkdir()
+    for name, value in (secrets or {}).items():
+        (tmp_path / "secrets" / name).write_text(f"{value}\n")
+    if keys is not None:
+        (tmp_path / "keys").write_text(keys)
+    return CliRunner().invoke(app, ["import-config", "timeline"])
+
+
+def test_the_timeline_services_variables_become_its_pipeline_and_no_secret_is_told(tmp_path, monkeypatch):
+    ended = timeline(tmp_path, monkeypatch, TIMELINE)
+    assert ended.exit_code == 0, ended.output
+    table = tomllib.loads(ended.stdout)
+    assert table["daemon"]["listen"] == "127.0.0.1:5000"
+    assert table["accounts"]["post"] == {
+        "kind": "smtp", "host": "smtp.gmail.com", "security": "starttls", "user": "timelines@gmail.com",
+    }  # fmt: skip
+    [notice] = table["pipelines"]["timelines"]["notify"]
+    assert notice["sender"] == "Timeline videos <timelines@gmail.com>"
+    assert "#   VIDD_ACCOUNTS__BIRDS__TOKEN " in ended.stdout
+    assert "#   VIDD_ACCOUNTS__POST__PASSWORD " in ended.stdout
+    assert "# Not taken over: EC500_SECRET_KEY\n" in ended.stdout
+    for name in set(TIMELINE) - {"EC500_GMAIL_EMAIL"}:
+        assert TIMELINE[name] not in ended.output
+
+
+def test_dockers_secrets_are_read_before_the_environment_and_are_referred_to(tmp_path, monkeypatch):
+    secrets = {"EC500_GMAIL_EMAIL": "docker@gmail.com", "EC500_GMAIL_PASSWORD": "hunter3"}
+    ended = timeline(tmp_path, monkeypatch, TIMELINE, secrets)
+    post = tomllib.loads(ended.stdout)["accounts"]["post"]
+    assert (post["user"], post["password_file"]) == (
+        "docker@gmail.com", str(tmp_path / "secrets/EC500_GMAIL_PASSWORD"),
+    )  # fmt: skip
+    assert "VIDD_ACCOUNTS__POST__PASSWORD" not in ended.stdout
+    assert "hunter" not in ended.output
+
+
+def test_without_mail_there_is_no_notice_and_the_file_keys_is_enough(tmp_path, monkeypatch):
+    ended = timeline(tmp_path, monkeypatch, keys="[auth]\nconsumer_key = 100%key\nconsumer_secret = s\n")
+    table = tomllib.loads(ended.stdout)
+    assert ("post" in table["accounts"], "notify" in table["pipelines"]["timelines"]) == (False, False)
+    assert "# Not taken over: EC500_TWITTER_API_KEY\n" in ended.stdout
+    assert "100%key" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "there is no file keys"),
+        ({"environment": {"EC500_GMAIL_EMAIL": "no address"}}, "EC500_GMAIL_EMAIL: is no e-mail address"),
+        ({"keys": "consumer_key = hunter4"}, "keys: is not of sections with names and values (line 1)"),
+    ],
+)
+def test_timeline_settings_that_cannot_be_used_are_named(tmp_path, monkeypatch, given, sentence):
+    ended = timeline(tmp_path, monkeypatch, **given)
+    assert ended.exit_code == 2
+    assert sentence in ended.output
+    assert "hunter" not in ended.output
+
+
+def test_a_file_that_must_be_there_is_asked_for():
+    ended = CliRunner().invoke(app, ["import-config", "annotation"])
+    assert (ended.exit_code, "missing" in ended.output) == (2, True)

@@ -206,6 +206,8 @@ async def test_jobs_are_found_by_parts_of_names_ids_and_talks_in_any_case(store)
     assert await ids_of(store, words=[of_talks, Word("off")]) == ["0002efgh"]
     assert await ids_of(store, words=[of_talks, Word("keynote")]) == []
     assert await ids_of(store, words=[Word("mp4")], limit=1, after="0003ijkl") == ["0002efgh"]
+    assert await ids_of(store, words=[Word(None, [("cms", "k8"), ("talks", "k8")])]) == ["0003ijkl"]
+    assert await ids_of(store, words=[Word(None)]) == []
 
 
 async def test_published_jobs_of_which_something_did_not_go_out_are_counted(store):
@@ -221,13 +223,14 @@ async def test_published_jobs_of_which_something_did_not_go_out_are_counted(stor
         ]
     )
     assert await store.incomplete() == {"talks": 2, "cms": 1}
+    assert await ids_of(store, incomplete=True, pipeline="talks") == ["e", "a"]
 
 
 async def test_a_step_comes_back_with_its_files_and_media(store):
     await store.admit([job("a")])
     media = Media("mp4", 60.0, 99, (Video("h264", 1920, 1080, 25.0, rotation=90),), (Audio("aac", 48000, 2),))
     record = StepRecord(
-        "a", "trim", "trim", "f", Outcome((Artifact("talk", "talk.mp4", 99, media=media),), {"x": 1}), 2.5
+        "a", "trim", "trim", "f", Outcome((Artifact("talk", "talk.mp4", 99, media=media),), {"x": 1}), 2.5, later(9)
     )
     await store.record_step(StepRecord("a", "trim", "trim", "old", Outcome(), 1.0))
     await store.record_step(StepRecord("a", "fetch", "fetch", "f", Outcome(), 1.0))

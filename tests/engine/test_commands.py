@@ -4,10 +4,11 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from builders.engine import Engine, FakePublisher, FakeStep, talk
+from builders.engine import Engine, FakePublisher, FakeStep, Gate, talk
 
 from vidd.engine.row_requests import RowRequests
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
+from vidd.model.event import JobMoved
 from vidd.model.job import IllegalMove, State
 from vidd.model.publication import PublicationState
 
@@ -194,3 +195,36 @@ async def test_a_notice_nobody_knows_of_is_not_quietly_passed_over_by_a_resend(t
         with pytest.raises(IllegalMove, match="The notice mail is unsure"):
             await engine.commands.resend(job)
         assert mail.arrived == []
+
+
+async def test_the_job_that_a_person_puts_first_starts_first(tmp_path):
+    gate = Gate()
+    async with Engine(tmp_path, steps=[FakeStep("trim", results=[gate])], at_once=1) as engine:
+        running = await engine.one("a_t1_000000_000100.mp4")
+        await gate.wait()
+        jobs = [await engine.one(f"{name}_t1_000000_000100.mp4") for name in "bcd"]
+        last = await engine.commands.prioritize(jobs[2], 5)
+        assert (last.priority, (await engine.store.job(last.id)).priority) == (5, 5)
+        with pytest.raises(IllegalMove, match="which job starts first"):
+            await engine.commands.prioritize(running, 5)
+        gate.open.set()
+        await engine.until_idle()
+        with pytest.raises(IllegalMove, match="published"):
+            await engine.commands.prioritize(await engine.store.job(running.id), 5)
+    moves = [event.job for event in engine.events if isinstance(event, JobMoved)]
+    assert [job.name[0] for job in moves if job.state is State.WORKING] == ["a", "d", "b", "c"]
+
+
+async def test_a_job_of_low_priority_that_gets_a_higher_one_no_longer_makes_room(tmp_path):
+    gates = [Gate(), Gate()]
+    trim = FakeStep("trim", results=[*gates])
+    async with Engine(tmp_path, steps=[trim], at_once=2, background=1) as engine:
+        await engine.one("a_t1_000000_000100.mp4", priority=-1)
+        await gates[0].wait()
+        aside = await engine.one("b_t1_000000_000100.mp4", priority=-1)
+        await engine.commands.prioritize(aside, 0)
+        await gates[1].wait()
+        assert (await engine.store.job(aside.id)).state is State.WORKING
+        for gate in gates:
+            gate.open.set()
+        await engine.until_idle()

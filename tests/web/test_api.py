@@ -155,6 +155,7 @@ async def test_a_person_moves_jobs_and_the_daemon(control, ask):
         (f"jobs/{refused.id}/retry", {"fresh_settings": True}),
         (f"jobs/{held.id}/approve", None),
         (f"jobs/{other.id}/reject", {"reason": "wrong cut"}),
+        (f"jobs/{refused.id}/priority", {"priority": 7}),
         (f"jobs/{refused.id}/cancel", {}),
         ("pause", None),
         ("wake", {"source": "recordings"}),
@@ -166,6 +167,7 @@ async def test_a_person_moves_jobs_and_the_daemon(control, ask):
     states = {job.id: job.state for job in control.store.shelf.values()}
     assert states == {refused.id: State.CANCELLED, held.id: State.PUBLISHING, other.id: State.CANCELLED}
     assert control.store.shelf[other.id].reason == "wrong cut"
+    assert control.store.shelf[refused.id].priority == 7
     assert (control.paused, control.woken) == (True, ["recordings"])
     await ask("POST", "/api/resume")
     assert control.paused is False
@@ -290,6 +292,8 @@ BAD = [
     ("POST", "/api/jobs/READY/rework", {"json": {"undo": True, "step": "x"}}, 422),
     ("GET", "/api/jobs/READY/log?bytes=0", {}, 422),
     ("POST", "/api/jobs/READY/approve", {}, 409),
+    ("POST", "/api/jobs/READY/priority", {}, 422),
+    ("POST", "/api/jobs/READY/priority", {"json": {"priority": 1001}}, 422),
     ("POST", "/api/jobs/READY/reject", {}, 422),
     ("POST", "/api/jobs/READY/reject", {"json": {"reason": "  "}}, 422),
     ("POST", "/api/jobs/READY/cancel", {"json": {"really": True}}, 422),

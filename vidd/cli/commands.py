@@ -1,4 +1,4 @@
-"""Commands that make a running daemon act: cancel, retract, approve, resolve, resend, reject, pause, resume."""
+"""Commands that make a running daemon act: cancel, retract, approve, resolve, resend, reject, priority, pause, resume."""
 
 from __future__ import annotations
 
@@ -67,6 +67,20 @@ def reject(
 ) -> None:
     """Stop a held job and keep the reason."""
     print_job(daemon.post(f"/api/jobs/{quote_id(job)}/reject", {"reason": reason}), as_json=as_json)
+
+
+@with_daemon
+def priority(
+    daemon: DaemonOptions,
+    job: JobArgument,
+    value: Annotated[
+        int, typer.Argument(min=-1000, max=1000, help="The highest starts first; below 0 the job makes room.")
+    ],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which job starts first: give one that has not started another priority."""
+    print_job(daemon.post(f"/api/jobs/{quote_id(job)}/priority", {"priority": value}), as_json=as_json)
 
 
 def _queue_command(verb: str, sentence: str, done: str) -> Callable[..., None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +17,16 @@ from vidd.errors import Fault
 from vidd.settings.schema import SettingsFault
 
 _MAX_BYTES = 2**20
+_KEYS, _SECRETS = Path("keys"), Path("/run/secrets")
+"""Where the timeline service looks for its settings."""
 
 
 def import_config(
     kind: Annotated[str, typer.Argument(help=f"Whose settings they are: {', '.join(KINDS)}.")],
-    file: Annotated[Path, typer.Argument(help="The file.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The file; timeline: its file `keys`, which need not be there."),
+    ] = None,
     crontab: Annotated[
         Path | None,
         typer.Option("--crontab", help="premiere: what `crontab -l` prints; units of systemd take its place."),
@@ -34,11 +40,12 @@ def import_config(
         raise typer.BadParameter(f"{kind!r} is not known; known: {', '.join(KINDS)}", param_hint="KIND")
     if crontab is not None and kind != "premiere":
         raise typer.BadParameter(f"{kind} had no crontab", param_hint="--crontab")
+    if file is None and kind != "timeline":
+        raise typer.BadParameter("is missing", param_hint="FILE")
     if (crontab is None) is not (units is None):
         raise typer.BadParameter("give both --crontab and --units, or neither", param_hint="--units")
     try:
-        more = {} if crontab is None else {"crontab": _read(crontab)}
-        settings: ImportedSettings = import_module(KINDS[kind]).translate(_read(file), **more)
+        settings = _translate(kind, file, crontab)
         settings.check()
         if units is not None:
             _write(units, settings.units)
@@ -46,6 +53,14 @@ def import_config(
         raise fail(fault) from None
     # printable() would change what a program reads.
     typer.echo(settings.document, nl=False)
+
+
+def _translate(kind: str, file: Path | None, crontab: Path | None) -> ImportedSettings:
+    translate: Callable[..., ImportedSettings] = import_module(KINDS[kind]).translate
+    if kind == "timeline":
+        keys = file or (_KEYS if _KEYS.exists() else None)
+        return translate(keys and _read(keys), _SECRETS, os.environ)
+    return translate(_read(file or Path()), **({} if crontab is None else {"crontab": _read(crontab)}))
 
 
 def _write(directory: Path, units: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The commands that a person gives for a job: retry, rework, undo, resolve, resend, retract, cancel, approve, reject."""
+"""The commands that a person gives for a job: retry, rework, undo, resolve, resend, retract, cancel, approve, reject, prioritize."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from vidd.engine.retraction import is_retraction_notice, retraction_flag, retrac
 from vidd.engine.rework import kept_results_of
 from vidd.engine.runner import Runner
 from vidd.errors import FaultCode, Refused
+from vidd.model.event import JobMoved
 from vidd.model.job import REPLACES, RETRIED, UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import NEW_SERIES, Publication, PublicationState, Receipt, failure_notices, next_edition
 from vidd.model.rework import REWORK, edition_of
 from vidd.ports import PlannedPublisher, resend_from_start
 
 _REWORKED = frozenset({State.PUBLISHED, State.REFUSED})
+_STARTS_LATER = frozenset({State.SEEN, State.READY, State.WAITING, State.HELD})
 _GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANCELLED})
 
 
@@ -274,6 +276,18 @@ class Commands:
         if job.state is not State.HELD:
             raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to reject.")
         return await self._runner.cancel(job, f"A person rejected it: {reason}")
+
+    async def prioritize(self, job: Job, priority: int) -> Job:
+        """Give a job that has not started, or that waits, another priority; the highest starts first."""
+        if job.state not in _STARTS_LATER or job.id in self._runner.running:
+            raise IllegalMove(f"The job {job.id} is {job.state}: a priority only says which job starts first.")
+        moved = job.evolve(priority=priority)
+        await self._engine.store.save(moved, expect=job.state)
+        if job.id in self._runner.running:
+            raise IllegalMove(f"The job {job.id} has just started, with the priority that it had.")
+        self._runner.reorder(moved)
+        self._engine.observe(JobMoved(moved, job.state))
+        return moved
 
     @staticmethod
     def _check_at_rest(job: Job, otherwise: str) -> None:

@@ -79,6 +79,7 @@ class KeptResults:
                         "kind": step.kind,
                         "fingerprint": step.fingerprint,
                         "seconds": step.seconds,
+                        "ended": time_to_text(step.ended) if step.ended else None,
                         "outcome": outcome_to_json(step.outcome),
                     }
                     for step in steps
@@ -110,6 +111,7 @@ class KeptResults:
                 step["fingerprint"],
                 outcome_from_json(step["outcome"]),
                 step["seconds"],
+                time_from_text(step["ended"]) if step.get("ended") else None,
             )
             for step in record["steps"]
         ]

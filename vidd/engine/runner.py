@@ -210,6 +210,11 @@ class Runner:
         """Queue a ready job by its present priority."""
         self._queue.put(job.id, job.priority)
 
+    def reorder(self, job: Job) -> None:
+        """Queue a job that has not started by its new priority."""
+        if self._put_aside.pop(job.id, None) is not None or job.state in {State.SEEN, State.READY}:
+            self.queue(job)
+
     async def cancel(self, job: Job, reason: str) -> Job:
         """Cancel a job: end its run, wait for that, and remove its files. Returns the job."""
         if job.id in self._runs:

@@ -237,7 +237,7 @@ async def _run(
         async with slot.hold():
             outcome, seconds = await _observe_run(engine, step, context, slot)
     outcome = await complete(outcome) if complete is not None else outcome
-    record = StepRecord(job.id, step.name, step.kind, step.fingerprint, outcome, seconds)
+    record = StepRecord(job.id, step.name, step.kind, step.fingerprint, outcome, seconds, engine.now())
     # A step of an hour must not run again because the store was away for a minute.
     await engine.until_saved(lambda: engine.store.record_step(record))
     return outcome

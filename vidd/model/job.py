@@ -140,7 +140,7 @@ class Job:
     @property
     def entry(self) -> Entry:
         """The job as one line of a list."""
-        return Entry(self.id, self.key, self.pipeline, self.source, self.location, self.name, self.state, self.reason)
+        return Entry(**{name: getattr(self, name) for name in Entry.__dataclass_fields__})
 
     def evolve(self, **changes: Any) -> Job:
         """A copy with these changes. Raises IllegalMove if its state does not lead to the new state."""
@@ -162,6 +162,7 @@ class Entry:
     name: str
     state: State
     reason: str | None
+    talk: str | None = None
 
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"

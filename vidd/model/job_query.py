@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a search: a part of a job's name, id or talk's id in any case, or the job's (pipeline, talk) is among `talks`."""
+    """A word of a search: a part of a job's name, id or talk's id in any case, or the job's (pipeline, talk) is among `talks`.
 
-    text: str
+    Without `text` only `talks` count.
+    """
+
+    text: str | None
     talks: Sequence[tuple[str, str]] = ()
 
 
@@ -27,6 +30,7 @@ class JobQuery:
     states: empty for all.
     words: each of them matches.
     changed_since: the last change is not before this time.
+    incomplete: only published jobs with a notice or a change that failed.
     after: the id of a job: the list continues behind it, whatever has arrived or changed since.
     """
 
@@ -36,6 +40,7 @@ class JobQuery:
     words: Sequence[Word] = ()
     changed_since: datetime | None = None
     after: str | None = None
+    incomplete: bool = False
 
 
 def searched_text(name: str, job_id: str, talk: str | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A finished step. `fingerprint` changes with its settings, so a changed step runs again. `seconds` is how long it ran."""
+    """A finished step. `fingerprint` changes with its settings, so a changed step runs again.
+
+    `seconds` is how long it ran; `ended` is when, None in a record of an older vidd.
+    """
 
     job: str
     name: str
@@ -135,3 +139,4 @@ class StepRecord:
     fingerprint: str
     outcome: Outcome
     seconds: float
+    ended: datetime | None = None

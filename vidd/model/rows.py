@@ -69,19 +69,21 @@ def new_jobs(jobs: Sequence[Job], known: Container[str]) -> list[Job]:
 
 def step_columns() -> tuple[str, ...]:
     """The columns of a finished step."""
-    return ("job", "name", "kind", "fingerprint", "outcome", "seconds")
+    return ("job", "name", "kind", "fingerprint", "outcome", "seconds", "ended")
 
 
 def step_to_row(record: StepRecord) -> tuple[Any, ...]:
     """The values of a finished step, in the order of `step_columns`."""
     outcome = json.dumps(outcome_to_json(record.outcome))
-    return (record.job, record.name, record.kind, record.fingerprint, outcome, record.seconds)
+    ended = time_to_text(record.ended) if record.ended else None
+    return (record.job, record.name, record.kind, record.fingerprint, outcome, record.seconds, ended)
 
 
 def step_from_row(row: Sequence[Any]) -> StepRecord:
     """The finished step of a row that `step_to_row` made."""
-    job, name, kind, fingerprint, outcome, seconds = row
-    return StepRecord(job, name, kind, fingerprint, outcome_from_json(json.loads(outcome)), seconds)
+    job, name, kind, fingerprint, outcome, seconds, ended = row
+    made = outcome_from_json(json.loads(outcome))
+    return StepRecord(job, name, kind, fingerprint, made, seconds, _time(ended))
 
 
 def publication_columns() -> tuple[str, ...]:

@@ -90,6 +90,7 @@ class MemoryStore(ShortMemory):
             for job in await self.jobs(states=query.states, pipeline=query.pipeline, talk=query.talk)
             if (last is None or _arrival(job) < _arrival(last))
             and (query.changed_since is None or job.changed >= query.changed_since)
+            and not (query.incomplete and (job.state is not State.PUBLISHED or job.reason is None))
             and all(_matches(job, word) for word in query.words)
         ]
         return found[:limit]
@@ -183,7 +184,8 @@ def _arrival(job: Job) -> tuple[datetime, str]:
 
 
 def _matches(job: Job, word: Word) -> bool:
-    return word.text.casefold() in searched_text(job.name, job.id, job.talk) or (job.pipeline, job.talk) in word.talks
+    text = searched_text(job.name, job.id, job.talk)
+    return (word.text is not None and word.text.casefold() in text) or (job.pipeline, job.talk) in word.talks
 
 
 def make(_state: Path, _options: Settings, _accounts: Mapping[str, Any]) -> MemoryStore:

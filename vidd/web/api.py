@@ -17,6 +17,7 @@ from vidd.web.notes import notes_of
 from vidd.web.problem import Problem
 from vidd.web.request_models import (
     EmptyRequest,
+    PriorityRequest,
     RejectRequest,
     ResendRequest,
     ResolveRequest,
@@ -237,6 +238,12 @@ async def reject_job(request: web.Request) -> web.Response:
     """`POST /api/jobs/{id}/reject`."""
     job, body = await job_of(request), await body_of(request, RejectRequest)
     return json_response(await render_job(request, await request.app[CONTROL].commands.reject(job, body.reason)))
+
+
+async def prioritize_job(request: web.Request) -> web.Response:
+    """`POST /api/jobs/{id}/priority`."""
+    job, body = await job_of(request), await body_of(request, PriorityRequest)
+    return json_response(await render_job(request, await request.app[CONTROL].commands.prioritize(job, body.priority)))
 
 
 async def pause(request: web.Request) -> web.Response:

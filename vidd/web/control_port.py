@@ -99,6 +99,9 @@ class CommandsApi(Protocol):
     async def reject(self, job: Job, reason: str) -> Job:
         """Stop a held job, and keep the reason."""
 
+    async def prioritize(self, job: Job, priority: int) -> Job:
+        """Give a job that has not started, or that waits, another priority."""
+
 
 class ControlApi(Protocol):
     """The daemon as the port sees it.

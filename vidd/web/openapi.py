@@ -25,6 +25,7 @@ Schema = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 _REQUESTS: tuple[type[BaseModel], ...] = (
     request_models.EmptyRequest,
+    request_models.PriorityRequest,
     request_models.RejectRequest,
     request_models.ResendRequest,
     request_models.ResolveRequest,
@@ -254,6 +255,7 @@ PATHS: dict[str, dict[str, Any]] = {
     "/api/jobs/{id}/cancel": _about_job("cancel", "Stop a job.", request_models.EmptyRequest),
     "/api/jobs/{id}/approve": _about_job("approve", "Let a held job go out.", request_models.EmptyRequest),
     "/api/jobs/{id}/reject": _about_job("reject", "Stop a held job.", request_models.RejectRequest),
+    "/api/jobs/{id}/priority": _about_job("priority", "Say which job starts first.", request_models.PriorityRequest),
     "/api/audit": {
         "get": _get(
             "audit",

@@ -130,6 +130,14 @@ class RejectRequest(Body):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 
 
+class PriorityRequest(Body):
+    """The job's new priority."""
+
+    priority: int = Field(
+        ge=-1000, le=1000, description="The highest is worked on first; below 0 it makes room for others."
+    )
+
+
 class WakeRequest(Body):
     """Which source looks now; without it, all of them."""
 

@@ -62,6 +62,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/jobs/{id}/retract", api.retract_job),
     Route("POST", "/api/jobs/{id}/approve", api.approve_job),
     Route("POST", "/api/jobs/{id}/reject", api.reject_job),
+    Route("POST", "/api/jobs/{id}/priority", api.prioritize_job),
     Route("GET", "/api/audit", audit.show_audit),
     Route("POST", "/api/retry", api.retry_jobs),
     Route("GET", "/api/dead-letters", api.list_dead_letters),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from builders.timeline import Life
+from builders.timeline import KINDS, Life
 
 from vidd.model.job import FAILURE, State
 
@@ -102,6 +102,22 @@ async def test_a_step_that_begins_again_is_not_taken_for_a_fast_one(life):
     life.clock.forward(10)
     await life.report(video, "slideshow", 0.5)
     assert (await life.progress(video))["eta_s"] == 10
+
+
+async def test_the_phases_of_a_step_follow_one_another(life):
+    video = await life.begin()
+    await life.move(video, *TO_WORK)
+    seen = []
+    for kind, unit, fraction in [
+        ("posts", "posts", 1.0), ("posts", "pictures", 0.0), ("posts", "pictures", 1.0),
+        ("cards", "cards", 1.0), ("slideshow", "pictures", 1.0), ("slideshow", "s", 0.0), ("slideshow", "s", 1.0),
+    ]:  # fmt: skip
+        for earlier in KINDS[: KINDS.index(kind)]:
+            await life.end_step(video, earlier)
+        await life.report(video, kind, fraction, unit)
+        seen.append((await life.progress(video))["percent"])
+    assert seen == sorted(seen)
+    assert seen[-1] == 94
 
 
 async def test_it_is_right_after_a_restart(tmp_path):

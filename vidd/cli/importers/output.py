@@ -52,7 +52,7 @@ class ImportedSettings:
             inner: dict[str, Any] = table
             for part in way:
                 inner = inner[part]
-            inner[key] = "a secret"
+            inner[key] = "a-secret"
         make_ready(_FromTable(**table))
 
     @property

@@ -36,7 +36,7 @@ def _assets() -> _Assets:
     style = _HERE.joinpath("display.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; media-src 'self'; img-src 'self'; base-uri 'none'; "
+        f"default-src 'none'; style-src 'sha256-{digest}'; media-src 'self'; img-src 'self' data:; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'"
     )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

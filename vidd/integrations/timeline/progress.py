@@ -15,6 +15,8 @@ from vidd.model.event import JobMoved, Progressed, StepEnded
 from vidd.model.job import ENDED, FAILURE, Job, State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vidd.model.event import Event
     from vidd.model.media import StepRecord
     from vidd.ports import Clock
@@ -26,6 +28,14 @@ FINISHED = "Video finished!"
 FAILED = "The video could not be made."
 _WEIGHTS = {"posts": 15, "cards": 25, "slideshow": 40, "transcode": 40}
 _USUAL_WEIGHT = 5
+_WHOLE = (0.0, 1.0)
+_PHASES: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("posts", "posts"): (0.0, 0.3),
+    ("posts", "pictures"): (0.3, 1.0),
+    ("slideshow", "pictures"): (0.0, 0.1),
+    ("slideshow", "s"): (0.1, 1.0),
+}
+"""By the kind of a step and the unit of its progress, from where to where of the step that progress goes."""
 _OF_IMAGES = frozenset({"posts", "cards"})
 _CLOSED = ENDED | {State.PUBLISHED}
 _NEWS = 0.3
@@ -59,8 +69,9 @@ class Progress:
 
 @dataclass(slots=True)
 class _Part:
-    """What a running part reported: when first, how far it was then, and how far it is now (0 to 1)."""
+    """What a running part reported in a unit: when first, how far it was then, and how far it is now (0 to 1)."""
 
+    unit: str
     since: datetime
     first: float
     fraction: float
@@ -105,11 +116,11 @@ class OpenVideos:
             case JobMoved() if event.job.source == source:
                 self._note_move(event.job)
             case Progressed() if event.job in self._jobs and event.fraction is not None:
-                parts, now = self._jobs[event.job].parts, clock.now()
-                part = parts.setdefault(event.part, _Part(now, event.fraction, event.fraction))
-                if event.fraction < part.fraction:
-                    # It began again.
-                    part.since, part.first = now, event.fraction
+                parts = self._jobs[event.job].parts
+                part = parts.get(event.part)
+                if part is None or part.unit != event.unit or event.fraction < part.fraction:
+                    # Its first report, or it began again.
+                    part = parts[event.part] = _Part(event.unit, clock.now(), event.fraction, event.fraction)
                 part.fraction = event.fraction
             case StepEnded() if event.job in self._jobs:
                 self._jobs[event.job].parts.pop(event.step, None)
@@ -156,12 +167,15 @@ class OpenVideos:
         whole = sum(step.weight for step in steps) + _USUAL_WEIGHT
         missing: float = sum(step.weight for step in left) + _USUAL_WEIGHT
         if left:
-            missing -= left[0].weight * self._fraction(job, left[0].name)
+            missing -= left[0].weight * self._fraction(job, left[0])
         return int(100 * (1 - missing / whole))
 
-    def _fraction(self, job: str, step: str) -> float:
-        part = self._part(job, step)
-        return part.fraction if part else 0.0
+    def _fraction(self, job: str, step: Step) -> float:
+        part = self._part(job, step.name)
+        if part is None:
+            return 0.0
+        begin, end = _PHASES.get((step.kind, part.unit), _WHOLE)
+        return begin + (end - begin) * part.fraction
 
     def _part(self, job: str, step: str) -> _Part | None:
         return self._jobs[job].parts.get(step) if job in self._jobs else None
@@ -178,7 +192,8 @@ class OpenVideos:
         for step in left:
             part = self._part(job.id, step.name)
             usual = self._usual.get(step.kind)
-            remaining = part.remaining(now) if part else None
+            is_last = part is not None and _PHASES.get((step.kind, part.unit), _WHOLE)[1] == 1
+            remaining = part.remaining(now) if part and is_last else None
             if remaining is None:
                 remaining = None if usual is None else usual * posts
             if remaining is None:

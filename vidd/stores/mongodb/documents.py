@@ -61,13 +61,17 @@ def conditions_of(query: JobQuery, last: Document | None) -> Document:
     conditions += [{name: value} for name in ("pipeline", "talk") if (value := getattr(query, name)) is not None]
     if query.changed_since is not None:
         conditions.append({"changed": {"$gte": time_to_text(query.changed_since)}})
+    if query.incomplete:
+        conditions.append({"state": State.PUBLISHED.value, "reason": {"$ne": None}})
     if last is not None:
         same = {"created": last["created"], "_id": {"$lt": last["_id"]}}
         conditions.append({"$or": [{"created": {"$lt": last["created"]}}, same]})
     for word in query.words:
-        part = {"$regex": re.escape(word.text), "$options": "i"}
-        talks: list[Document] = [{"pipeline": pipeline, "talk": talk} for pipeline, talk in word.talks]
-        conditions.append({"$or": [{"name": part}, {"_id": part}, {"talk": part}, *talks]})
+        places: list[Document] = [{"pipeline": pipeline, "talk": talk} for pipeline, talk in word.talks]
+        if word.text is not None:
+            part = {"$regex": re.escape(word.text), "$options": "i"}
+            places += [{"name": part}, {"_id": part}, {"talk": part}]
+        conditions.append({"$or": places} if places else {"_id": None})
     return {"$and": conditions} if conditions else {}
 
 
@@ -78,4 +82,4 @@ def projection(columns: Sequence[str]) -> dict[str, int]:
 
 def row_of(document: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
     """The values of these columns in a document."""
-    return tuple(document["_id" if name == "id" else name] for name in columns)
+    return tuple(document.get("_id" if name == "id" else name) for name in columns)

@@ -19,6 +19,10 @@ _ASCII_TEXT = "lower(name || char(10) || id || char(10) || ifnull(talk, ''))"
 """What `searched_text` returns, for words that are ASCII: ten times as fast as a call of Python."""
 
 
+_INCOMPLETE = "id IN (SELECT id FROM jobs WHERE state = 'published' AND reason IS NOT NULL)"
+"""What the index `jobs_incomplete` answers: the listing's own index has no reasons."""
+
+
 def add_functions(connection: sqlite3.Connection) -> None:
     """Let SQL call `searched_text(name, id, talk)`."""
     connection.create_function("searched_text", 3, searched_text, deterministic=True)
@@ -40,11 +44,15 @@ def _conditions(query: JobQuery) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "talk = ?", (query.talk,)
     if query.changed_since is not None:
         yield "changed >= ?", (time_to_text(query.changed_since),)
+    if query.incomplete:
+        yield _INCOMPLETE, ()
     if query.after is not None:
         yield "(created, id) < (SELECT created, id FROM jobs WHERE id = ?)", (query.after,)
     for word in query.words:
-        text = _ASCII_TEXT if word.text.isascii() else "searched_text(name, id, talk)"
-        conditions, values = [f"instr({text}, ?)"], [word.text.casefold()]
+        conditions, values = ["0"], []
+        if word.text is not None:
+            text = _ASCII_TEXT if word.text.isascii() else "searched_text(name, id, talk)"
+            conditions, values = [f"instr({text}, ?)"], [word.text.casefold()]
         for pipeline in {pipeline for pipeline, _ in word.talks}:
             conditions.append("(pipeline = ? AND talk IN (SELECT value FROM json_each(?)))")
             values += [pipeline, json.dumps([talk for known, talk in word.talks if known == pipeline])]

@@ -89,3 +89,5 @@ CREATE INDEX jobs_incomplete ON jobs (pipeline) WHERE state = 'published' AND re
 -- version 4
 CREATE INDEX jobs_listed ON jobs (created, id, state, pipeline, talk, name, changed);
 CREATE INDEX jobs_changed ON jobs (changed, state, pipeline);
+-- version 5
+ALTER TABLE steps ADD COLUMN ended TEXT;

@@ -220,7 +220,7 @@ class SqliteStore:
         values = step_to_row(record)
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO steps VALUES (?,?,?,?,?,?)", values)
+            db.execute("INSERT OR REPLACE INTO steps VALUES (?,?,?,?,?,?,?)", values)
 
         await self._db.write(work)
 
