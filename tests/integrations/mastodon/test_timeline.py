@@ -97,10 +97,15 @@ async def test_a_next_page_that_repeats_or_leads_elsewhere_ends_the_reading(far,
 async def test_a_reblog_is_the_whole_post_that_it_passes_on(far, tmp_path):
     bob = an_account("bob@far.example", "2002", display_name="")
     original = {**a_status(7, "<p>" + "long " * 100 + "</p>"), "account": bob, "url": "https://far.example/@bob/7"}
-    far.people["ada"] |= {"display_name": "Ada :cat:", "emojis": [{"shortcode": "cat", "url": "https://e/c.png"}]}
+    far.people["ada"] |= {"display_name": "Ada :cat: L", "emojis": [{"shortcode": "cat", "url": "https://e/c.png"}]}
     far.write(a_status(9, "", reblog=original))
     [post] = (await reading(far, tmp_path).read("ada")).posts
-    assert (post.id, post.reposted_by, post.author.handle, post.author.name) == ("9", "Ada", "@bob@far.example", "bob")
+    assert (post.id, post.reposted_by, post.author.handle, post.author.name) == (
+        "9",
+        "Ada L",
+        "@bob@far.example",
+        "bob",
+    )
     assert (len(post.text), post.url) == (499, "https://far.example/@bob/7")
 
 

@@ -103,7 +103,7 @@ def _bare_name(author: PostAuthor) -> str:
     name = author.name
     for emoji in author.emoji:
         name = name.replace(f":{emoji.shortcode}:", "")
-    return name.strip() or author.handle
+    return " ".join(name.split()) or author.handle
 
 
 def _quoted(status: Mapping[str, Any], origin: Origin) -> Post | None:
