@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from vidd.errors import Refused
+from vidd.model.day_totals import count_moves, day_of
 from vidd.model.job import SHORTEST_END, Job, State, new_id
 from vidd.ports import ShortMemory
 from vidd.stores.memory import MemoryStore
@@ -102,6 +103,10 @@ class ShelfStore(ShortMemory):
         shelf = MemoryStore()
         await shelf.admit(list(self.shelf.values()))
         return await shelf.page(query, limit)
+
+    async def moves_by_day(self, since):
+        moves = [(job, at, state) for job, history in self.histories.items() for at, state, _ in history]
+        return {key: number for key, number in count_moves(moves).items() if key[0] >= day_of(since)}
 
     async def programme(self, name):
         return self.programmes.get(name)

@@ -148,6 +148,26 @@ async def test_jobs_are_listed_newest_first_by_state_pipeline_and_talk(store):
     assert await store.oldest([State.HELD]) is None
 
 
+async def test_moves_are_counted_by_day_once_for_each_job_and_state(store):
+    day, jobs = 24 * 3600, [job(f"j{number}") for number in range(3)]
+    await store.admit(jobs)
+    for number, seconds in ((0, 10), (1, day), (2, 2 * day)):
+        ready = jobs[number].evolve(state=State.READY, changed=later(seconds))
+        await store.save(ready, expect=State.SEEN)
+        refused = ready.evolve(state=State.REFUSED, changed=later(seconds + 1))
+        await store.save(refused, expect=State.READY)
+        await store.save(ready.evolve(changed=later(seconds + 2)), expect=State.REFUSED)
+        await store.save(refused.evolve(changed=later(seconds + 3)), expect=State.READY)
+    first, second, third = (later(number * day).date() for number in range(3))
+    assert await store.moves_by_day(later(day + 5)) == {
+        (second, State.READY): 1,
+        (second, State.REFUSED): 1,
+        (third, State.READY): 1,
+        (third, State.REFUSED): 1,
+    }
+    assert (await store.moves_by_day(START))[first, State.SEEN] == 3
+
+
 async def ids_of(store, limit=10, **query):
     return [job.id for job in await store.page(JobQuery(**query), limit)]
 

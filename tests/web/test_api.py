@@ -418,6 +418,7 @@ async def test_answers_have_just_the_members_that_the_openapi_document_names(con
         f"/api/jobs/{job.id}/log",
         "/api/dead-letters",
         "/api/audit",
+        "/api/history",
         "/health",
         "/livez",
     ):

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
 from vidd.engine.supervisor import Watchers
 from vidd.engine.workspace import Workspace
-from vidd.errors import FaultCode, Refused
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.media.ffmpeg.process import capabilities
 from vidd.media.verify.verify import inspect
 from vidd.model.event import Event
@@ -98,6 +98,7 @@ class Daemon:
                     watchdog = tasks.create_task(self._watchdog(), name="watchdog")
                     failure_notices = tasks.create_task(self._failure_notices.run(), name="failure_notices")
                     forecast = tasks.create_task(self.control.forecast.run(), name="forecast")
+                    days = tasks.create_task(self.control.day_recorder.run(), name="day_recorder")
                     self._watching.start(self._ready)
                     _log.info(
                         "ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=unfinished
@@ -110,7 +111,7 @@ class Daemon:
                     finally:
                         # Jobs must come to rest while the store is still open, whatever ended the wait.
                         await self._shut_down()
-                        for task in (main, watchdog, failure_notices, forecast):
+                        for task in (main, watchdog, failure_notices, forecast, days):
                             task.cancel()
         _log.info("stopped")
 
@@ -212,6 +213,8 @@ class Daemon:
         await self.runner.stop_now()
         await draining
         await cancel_and_wait(second_signal)
+        with suppress(RetryLater):
+            await self.control.day_recorder.write()
         async with self._reloading:
             await self._watching.stop()
 

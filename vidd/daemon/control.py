@@ -15,6 +15,7 @@ from vidd.display_text import quoted, size_in_words
 from vidd.engine.audit import compare_with_jobs
 from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext
+from vidd.engine.day_recorder import DayRecorder
 from vidd.engine.forecast import Forecast, steps_done
 from vidd.engine.intake import Intake
 from vidd.engine.kept_results import Edition
@@ -87,7 +88,14 @@ class Control:
         self.metrics = Metrics()
         self.metrics.expect(intake.pipelines)
         self.forecast = Forecast(engine, lambda: runner.limits, lambda: runner.paused)
-        self.observers = (self.forecast.note, self.hub.observe, self.metrics.observe, self._progresses.note)
+        self.day_recorder = DayRecorder(engine)
+        self.observers = (
+            self.forecast.note,
+            self.day_recorder.note,
+            self.hub.observe,
+            self.metrics.observe,
+            self._progresses.note,
+        )
 
     async def health(self) -> control_port.Health:
         watchers = {

@@ -15,19 +15,18 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from vidd.aio.wait import sleep_or_event
 from vidd.engine.context import STORE_PAUSE, EngineContext
-from vidd.errors import Fault, Refused, RetryLater
+from vidd.errors import RetryLater
 from vidd.model.event import Event, JobMoved, Progressed, PublicationMoved, StepEnded, StepStarted
 from vidd.model.job import UNFINISHED, Job, State
 from vidd.model.job_query import JobQuery
 from vidd.model.media import StepRecord
+from vidd.model.media_length import asked_length, made_length
 from vidd.model.publication import Publication, PublicationState
 from vidd.model.queue_simulation import JobWork, PartWork, simulate
 from vidd.model.rework import rework_of
 from vidd.model.speeds import Amount, PartName, Speeds
 from vidd.model.standing import SlotWait, Standing
-from vidd.model.talk import parse_recording_name
 from vidd.ports import Plan, PlannedPublisher, PlannedStep
 
 _log = structlog.get_logger()
@@ -127,9 +126,9 @@ class Forecast:
     def _track(self, job: Job, *, loaded: bool) -> None:
         try:
             plan = self._engine.resolve(job.settings)
-        except Fault:
+        except Exception:  # noqa: BLE001 - settings of an older vidd are the job's fault, which its run will tell
             plan = None
-        amount = Amount(_media_of(job), _size_of(job))
+        amount = Amount(asked_length(job), _size_of(job))
         self._jobs[job.id] = _TrackedJob(
             job.id, job.pipeline, job.state, job.priority, job.until, plan, amount, _rework_step(job), loaded
         )
@@ -190,8 +189,11 @@ class Forecast:
                     await loaders[0]()
                     loaders.pop(0)
             except RetryLater:
-                await sleep_or_event(self._engine.tools.clock.sleep(STORE_PAUSE), self._engine.drains)
+                await self._engine.tools.clock.sleep(STORE_PAUSE)
                 continue
+            except Exception:  # noqa: BLE001 - without forecasts the daemon works on
+                _log.exception("forecast failed")
+                loaders.clear()
             await self._unloaded.wait()
             loaders = [self._load_records]
 
@@ -199,7 +201,7 @@ class Forecast:
         store = self._engine.store
         for job in reversed(await store.page(JobQuery([State.PUBLISHED]), _HISTORY)):
             steps, publications = await store.steps(job.id), await store.publications(job.id)
-            amount = Amount(_media_of(job) or _made_media(steps), _size_of(job))
+            amount = Amount(asked_length(job) or made_length(steps), _size_of(job))
             for step in steps:
                 self._speeds.add(PartName(job.pipeline, step.name, step.kind), step.seconds, amount)
             for publication in publications:
@@ -219,7 +221,7 @@ class Forecast:
             steps = await self._engine.store.steps(tracked.id)
             publications = await self._engine.store.publications(tracked.id)
             if tracked.amount.media is None:
-                tracked.amount = replace(tracked.amount, media=_made_media(steps))
+                tracked.amount = replace(tracked.amount, media=made_length(steps))
             tracked.done |= _steps_that_serve(tracked.rework, steps) | {
                 publication.name for publication in publications if publication.state is PublicationState.DONE
             }
@@ -320,28 +322,10 @@ def _left_by_progress(progress: Progressed | None, taken: float) -> float | None
     return taken * left / progress.done if progress.done > 0 and taken > 0 else None
 
 
-def _media_of(job: Job) -> float | None:
-    """The seconds that the job's video will have, as far as its arrival says."""
-    start, end = job.facts.get("start"), job.facts.get("end")
-    if isinstance(start, int | float) and isinstance(end, int | float):
-        return max(0.0, float(end) - float(start)) or None
-    try:
-        name = parse_recording_name(job.name)
-    except Refused:
-        return None
-    return name.end - name.start
-
-
 def _size_of(job: Job) -> float | None:
     """The bytes of the recording, as far as its source says."""
     size = job.facts.get("size")
     return float(size) if isinstance(size, int | float) else None
-
-
-def _made_media(steps: Sequence[StepRecord]) -> float | None:
-    """The seconds of the newest media file that steps made."""
-    made = [artifact.media for step in steps for artifact in step.outcome.artifacts if artifact.media is not None]
-    return made[-1].duration if made else None
 
 
 def _seconds_of(publication: Publication) -> float | None:

@@ -111,11 +111,12 @@ class FaultRaised:
 
 @dataclass(frozen=True, slots=True)
 class EncodeEnded:
-    """An ffmpeg run ended: seconds of media made per second of wall time, and its processor seconds."""
+    """An ffmpeg run ended: seconds of media made per second, its processor seconds, and the seconds that it took."""
 
     kind: str
     speed: float
     cpu_seconds: float
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

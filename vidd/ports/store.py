@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from vidd.model.job import Entry, Job, State
@@ -80,6 +80,9 @@ class Store(Memory, Protocol):
 
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
         """(time, state, reason) of every move of a job, oldest first."""
+
+    async def moves_by_day(self, since: datetime) -> dict[tuple[date, State], int]:
+        """The number of jobs that came to a state, by (day in UTC, state), from the day of `since` on."""
 
     async def counts(self, since: datetime | None = None) -> dict[tuple[str, State], int]:
         """The number of jobs by (pipeline, state); with `since`, of those that changed then or later."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from vidd.model.day_totals import count_moves, day_of
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.job_query import JobQuery, Word, searched_text
 from vidd.model.media import StepRecord
@@ -122,6 +123,10 @@ class MemoryStore(ShortMemory):
 
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
         return list(self._history.get(job_id, ()))
+
+    async def moves_by_day(self, since: datetime) -> dict[tuple[date, State], int]:
+        moves = [(job, at, state) for job, history in self._history.items() for at, state, _ in history]
+        return {key: number for key, number in count_moves(moves).items() if key[0] >= day_of(since)}
 
     async def counts(self, since: datetime | None = None) -> dict[tuple[str, State], int]:
         changed = [job for job in self._jobs.values() if since is None or job.changed >= since]

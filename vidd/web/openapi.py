@@ -40,6 +40,7 @@ _RESPONSES: tuple[type[BaseModel], ...] = (
     response_models.AuditReport,
     response_models.DaemonHealth,
     response_models.DeadLetters,
+    response_models.History,
     response_models.Job,
     response_models.JobDetails,
     response_models.JobExplanation,
@@ -256,6 +257,14 @@ PATHS: dict[str, dict[str, Any]] = {
     "/api/jobs/{id}/approve": _about_job("approve", "Let a held job go out.", request_models.EmptyRequest),
     "/api/jobs/{id}/reject": _about_job("reject", "Stop a held job.", request_models.RejectRequest),
     "/api/jobs/{id}/priority": _about_job("priority", "Say which job starts first.", request_models.PriorityRequest),
+    "/api/history": {
+        "get": _get(
+            "history",
+            "What the daemon did on each of the last days, today included.",
+            response_models.History,
+            _query("days", "So many days.", {"type": "integer", "minimum": 1, "maximum": 90, "default": 7}),
+        )
+    },
     "/api/audit": {
         "get": _get(
             "audit",

@@ -325,6 +325,22 @@ class AuditReport(AuditCounts):
     sources: list[AuditedSource]
 
 
+class HistoryDay(Response):
+    """What the daemon did on a day (UTC)."""
+
+    day: Annotated[str, Field(json_schema_extra={"format": "date"})]
+    published: int = Field(description="Jobs that were published.")
+    failed: int = Field(description="Jobs that ended refused or unsure, also where a person helped them later.")
+    encode_speed: float | None = Field(description="Seconds of media made per second of ffmpeg; null without any.")
+    minutes: float | None = Field(description="Minutes of video published for the first time; null without any.")
+
+
+class History(Response):
+    """The last days, oldest first."""
+
+    days: list[HistoryDay]
+
+
 class DeadLetter(Response):
     """A message that vidd could not understand."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from vidd.errors import Refused
-from vidd.web import api, audit, events, health, openapi, page, sign_in
+from vidd.web import api, audit, events, health, history, openapi, page, sign_in
 from vidd.web.auth import ACCESS, OPEN, AccessRules, Listen, parse_listen, require_access
 from vidd.web.control_port import CONTROL, ControlApi
 from vidd.web.job_counts import JobCounter
@@ -63,6 +63,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/jobs/{id}/approve", api.approve_job),
     Route("POST", "/api/jobs/{id}/reject", api.reject_job),
     Route("POST", "/api/jobs/{id}/priority", api.prioritize_job),
+    Route("GET", "/api/history", history.show_history),
     Route("GET", "/api/audit", audit.show_audit),
     Route("POST", "/api/retry", api.retry_jobs),
     Route("GET", "/api/dead-letters", api.list_dead_letters),

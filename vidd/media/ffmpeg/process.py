@@ -100,7 +100,7 @@ async def encode(
         if not finished:
             for path in outputs:
                 path.unlink(missing_ok=True)
-    observe(EncodeEnded(kind, duration / max(ended.seconds, 1e-6), ended.cpu_seconds))
+    observe(EncodeEnded(kind, duration / max(ended.seconds, 1e-6), ended.cpu_seconds, ended.seconds))
     return ended
 
 

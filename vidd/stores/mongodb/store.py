@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -22,6 +22,7 @@ from pymongo.errors import BulkWriteError
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.mongodb.account import SINGLE_SERVER, Account, Document, database, has_transactions
 from vidd.integrations.mongodb.errors import duplicate_positions, map_errors
+from vidd.model.day_totals import count_moves, day_of
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.job_query import JobQuery
 from vidd.model.media import StepRecord
@@ -257,6 +258,18 @@ class MongoStore(MongoMemory, MongoProgrammes):
         with self._connection.call("reading a job's history"):
             found = await self._connection["jobs"].find_one({"_id": job_id}, {"history": 1}) or {}
         return [(time_from_text(at), State(state), reason) for at, state, reason in found.get("history", ())]
+
+    async def moves_by_day(self, since: datetime) -> dict[tuple[date, State], int]:
+        first = day_of(since)
+        with self._connection.call("counting moves of jobs"):
+            where = {"changed": {"$gte": first.isoformat()}}
+            found = self._connection["jobs"].find(where, {"history": 1})
+            moves = [
+                (document["_id"], time_from_text(at), State(state))
+                async for document in found
+                for at, state, _ in document["history"]
+            ]
+        return {key: number for key, number in count_moves(moves).items() if key[0] >= first}
 
     async def counts(self, since: datetime | None = None) -> dict[tuple[str, State], int]:
         where = {} if since is None else {"changed": {"$gte": time_to_text(since)}}

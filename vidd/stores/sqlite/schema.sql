@@ -91,3 +91,5 @@ CREATE INDEX jobs_listed ON jobs (created, id, state, pipeline, talk, name, chan
 CREATE INDEX jobs_changed ON jobs (changed, state, pipeline);
 -- version 5
 ALTER TABLE steps ADD COLUMN ended TEXT;
+-- version 5
+CREATE INDEX history_by_time ON history (at, state, job);

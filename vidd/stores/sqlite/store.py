@@ -7,12 +7,13 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from vidd.errors import FaultCode, Refused
+from vidd.model.day_totals import day_of
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.job_query import JobQuery
 from vidd.model.media import StepRecord
@@ -188,6 +189,13 @@ class SqliteStore:
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
         rows = await self._db.read("SELECT at, state, reason FROM history WHERE job = ? ORDER BY rowid", (job_id,))
         return [(time_from_text(row[0]), State(row[1]), row[2]) for row in rows]
+
+    async def moves_by_day(self, since: datetime) -> dict[tuple[date, State], int]:
+        rows = await self._db.read(
+            "SELECT substr(at, 1, 10), state, count(DISTINCT job) FROM history WHERE at >= ? GROUP BY 1, 2",
+            (day_of(since).isoformat(),),
+        )
+        return {(date.fromisoformat(row[0]), State(row[1])): row[2] for row in rows}
 
     async def counts(self, since: datetime | None = None) -> dict[tuple[str, State], int]:
         changed = "INDEXED BY jobs_changed WHERE changed >= ?"
