@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers.bluesky import a_facet, a_post
 from peers.feeds import item, mastodon_rss, media
@@ -128,6 +128,7 @@ def damaged(draw, text):
     return text.encode(draw(st.sampled_from(["utf-8", "utf-16", "cp1252"])), errors="replace")
 
 
+@settings(max_examples=50)
 @given(damaged(FEED) | st.binary(max_size=200), st.sampled_from(["", "text/xml", "application/xml; charset=utf-16"]))
 def test_any_feed_is_posts_or_a_sentence(content, content_type):
     try:

@@ -189,20 +189,27 @@ def test_a_feed_without_entries_is_empty_and_no_fault():
     assert read(rss()) == ([], [])
 
 
-@pytest.mark.parametrize(
-    "entity",
-    ['<!ENTITY a "lol">', '<!ENTITY a SYSTEM "file:///etc/passwd">', '<!ENTITY % p SYSTEM "http://127.0.0.1:1/x"> %p;'],
-)
-def test_entities_fetch_nothing_and_explode_nothing(entity):
-    bomb = "".join(f'<!ENTITY b{level} "{f"&b{level - 1};" * 10}">' for level in range(1, 10))
-    content = (
+def declaring(entities):
+    return (
         rss(item(1, "text"))
         .decode()
-        .replace("<rss", f'<!DOCTYPE rss [{entity}<!ENTITY b0 "lol">{bomb}]><rss')
-        .replace(">text<", ">text &a; &b9;<")
+        .replace("<rss", f"<!DOCTYPE rss [{entities}]><rss")
+        .replace(">text<", ">text &a;<")
     )
-    post = only(content)
-    assert "root:" not in post.text
+
+
+@pytest.mark.parametrize(
+    "entity", ['<!ENTITY a SYSTEM "file:///etc/passwd">', '<!ENTITY % p SYSTEM "http://127.0.0.1:1/x"> %p;']
+)
+def test_entities_fetch_nothing(entity):
+    assert only(declaring(entity)).text.startswith("text")
+    assert "root:" not in only(declaring(entity)).text
+
+
+@pytest.mark.slow
+def test_entities_explode_nothing():
+    levels = "".join(f'<!ENTITY b{level} "{f"&b{level - 1};" * 10}">' for level in range(1, 10))
+    post = only(declaring(f'<!ENTITY b0 "lol">{levels}<!ENTITY a "&b9;">'))
     assert len(post.text) < 1000
 
 
