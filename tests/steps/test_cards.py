@@ -97,6 +97,14 @@ async def test_a_decoder_that_dies_costs_the_post_its_pictures_alone(tmp_path, m
     ]
 
 
+async def test_what_an_author_lacks_is_told_once_and_names_cannot_disturb_it(tmp_path):
+    author = replace(ADA, handle="@a\u202eda\n", avatar=gone())
+    outcome, _ = await draw(tmp_path / "job", [a_post(f"Post {number}", author=author) for number in range(3)])
+    assert outcome.facts["notes"] == [
+        r"The avatar of @a\u202eda\n is missing (the server answered 404); cards show initials."
+    ]
+
+
 async def test_no_posts_are_refused(tmp_path):
     with pytest.raises(Refused) as refused:
         await draw(tmp_path / "job", [])
@@ -124,9 +132,9 @@ async def test_what_a_quoted_post_and_its_author_lack_is_named_too(tmp_path):
     quoted = Post(id="2", author=replace(lost, handle="@bob"), text="Quoted", pictures=(gone("A dog."),))
     outcome, _ = await draw(tmp_path / "job", [a_post("Look", author=lost, quoted=quoted)])
     assert set(outcome.facts["notes"]) == {
-        "Post 1: the avatar of @ada@example.social is missing; the card shows initials.",
-        "Post 1: its emoji :blob: could not be fetched; the card shows its name.",
-        "Post 1: the avatar of @bob is missing; the card shows initials.",
+        "The avatar of @ada@example.social is missing (the server answered 404); cards show initials.",
+        "The emoji :blob: could not be fetched; cards show its name.",
+        "The avatar of @bob is missing (the server answered 404); cards show initials.",
         "Post 1: the quoted post's picture is missing (the server answered 404); the card shows its description.",
     }
 

@@ -87,8 +87,8 @@ def test_arabic_is_joined_and_begins_at_the_right(setter):
 
 
 def test_arabic_stays_joined_where_the_colour_changes(setter):
-    plain = drawn(setter, "مرحبا")
-    coloured = drawn(setter, "مرحبا", spans=(Span(3, 5, "hashtag"),))
+    plain = drawn(setter, "ببببب")
+    coloured = drawn(setter, "ببببب", spans=(Span(2, 5, "hashtag"),))
     assert abs(inked(plain)[0] - inked(coloured)[0]) <= 2
     assert any(blue > 200 and red < 60 for _, (red, _, blue) in coloured.getcolors(10_000))
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.shield import shield_to_end
+from vidd.display_text import printable
 from vidd.files.disk_space import check_free_space
 from vidd.media.cards.settings import Look
 from vidd.processes.cpus import usable_cpus
@@ -31,6 +32,7 @@ _MEMORY = 2 << 30
 # Seconds. A card takes less than one of them.
 _LONGEST = 120.0
 _MOST_CHILDREN = 4
+_MOST_NOTES = 200
 # A child takes as long to start as it does for so many cards.
 _CARDS_PER_CHILD = 6
 
@@ -71,7 +73,7 @@ async def draw_cards(
     notes: dict[int, list[str]] = {}
 
     def report(number: int, found: list[str]) -> None:
-        notes[number] = [f"Post {number}: {note}." for note in found]
+        notes[number] = found
         context.progress(float(len(notes)), float(len(orders)), "cards", None)
 
     limit = context.tools.encoder.threads or usable_cpus()
@@ -83,7 +85,10 @@ async def draw_cards(
                 group.create_task(_Child(context).draw(waiting, report))
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
-    return list(dict.fromkeys(sentence for number in sorted(notes) for sentence in notes[number]))
+    # Strangers wrote the names in them. What an author lacks is told once.
+    sentences = list(dict.fromkeys(printable(note, 400) for number in sorted(notes) for note in notes[number]))
+    more = len(sentences) - _MOST_NOTES
+    return [*sentences[:_MOST_NOTES], f"{more} more notes like these."] if more > 0 else sentences
 
 
 class _Child:

@@ -51,12 +51,13 @@ class Box(NamedTuple):
 
 @dataclass
 class Canvas:
-    """A card in the making. `notes` are what is missing on it, each the rest of a sentence about the post."""
+    """The card of post `number` in the making. `notes` are sentences about what is missing on it."""
 
     image: Image.Image
     palette: Palette
     files: PictureFiles
     typesetter: Typesetter
+    number: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -69,10 +70,9 @@ class Canvas:
         """The colours of what is less important."""
         return Ink(self.palette.muted, self.palette.accent)
 
-    def note(self, sentence: str) -> None:
-        """Tell what is missing."""
-        if sentence not in self.notes:
-            self.notes.append(sentence)
+    def note(self, rest: str) -> None:
+        """Tell what this post lacks, as the rest of a sentence about it."""
+        self.notes.append(f"Post {self.number}: {rest}.")
 
     def write(self, block: Block, box: Box, ink: Ink | None = None) -> None:
         """Draw a text at the top of a box."""
@@ -107,12 +107,12 @@ class Canvas:
         for item in emoji:
             try:
                 if item.path is None:
-                    self.note(f"its emoji :{item.shortcode}: could not be fetched; the card shows its name")
+                    self.notes.append(f"The emoji :{item.shortcode}: could not be fetched; cards show its name.")
                 else:
                     self.files.custom_emoji(item.path, (16, 16))
                     files[item.shortcode] = item.path
             except Unusable as reason:
-                self.note(f"its emoji :{item.shortcode}: {reason}; the card shows its name")
+                self.notes.append(f"The emoji :{item.shortcode}: {reason}; cards show its name.")
         return files
 
     def tell_boxes(self, text: Prepared) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vidd.media.cards.settings import SIZES
 from vidd.media.cards.worker.canvas import Box, Canvas, ground
-from vidd.media.cards.worker.grid import PictureGrid
+from vidd.media.cards.worker.grid import PictureGrid, within_brackets
 from vidd.media.cards.worker.lines import Block, Ink, Typesetter
 from vidd.media.cards.worker.look import PALETTES, hue_of, measures, sizes_for, tint
 from vidd.media.cards.worker.pictures import PictureFiles, Unusable
@@ -42,12 +42,12 @@ class CardPainter:
         self._image = Image.new("RGB", SIZES[look.size])
         self._typesetter, self._zone = Typesetter(self._files), ZoneInfo(look.time_zone)
 
-    def paint(self, post: Post) -> tuple[Image.Image, list[str]]:
-        """The card of a post, good until the next one is painted; what is missing on it, each the rest of a sentence about it."""
+    def paint(self, post: Post, number: int) -> tuple[Image.Image, list[str]]:
+        """The card of a post, good until the next one is painted; and sentences about what is missing on it."""
         look, lengths = self._look, measures(self._look.size)
         palette = PALETTES[look.theme]
         self._image.paste(ground(lengths, palette, hue_of(post.author.handle)))
-        canvas = Canvas(self._image, palette, self._files, self._typesetter)
+        canvas = Canvas(self._image, palette, self._files, self._typesetter, number)
         created = post.created.astimezone(self._zone) if post.created else None
         date = (
             f"{created.day} {_MONTHS[created.month - 1]} {created.year} · {created:%H:%M} {created.tzname()}"
@@ -55,7 +55,7 @@ class CardPainter:
             else ""
         )
         _Card(canvas, post, look.mark, date, self._look).draw()
-        return self._image, canvas.notes
+        return self._image, list(dict.fromkeys(canvas.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +154,12 @@ class _Card:
                 if author.avatar.path is not None:
                     canvas.paste(canvas.files.square(author.avatar.path, box.width), box, box.width // 2)
                     return
-                why = author.avatar.why_missing and "is missing"
-            except Unusable as reason:
-                why = str(reason)
+                if reason := author.avatar.why_missing:
+                    why = f"is missing ({within_brackets(reason)})"
+            except Unusable as unusable:
+                why = str(unusable)
         if why:
-            canvas.note(f"the avatar of {author.handle} {why}; the card shows initials")
+            canvas.notes.append(f"The avatar of {author.handle} {why}; cards show initials.")
         canvas.fill(box, box.width // 2, tint(hue_of(author.handle), 0.42, 0.5))
         block = canvas.typesetter.single(
             prepare(_initials(author), bold=True, single=True), box.width, box.width * 2 // 5

@@ -72,7 +72,7 @@ class PictureGrid:
             if picture.path is None:
                 reason = picture.why_missing or "The network does not say why."
                 self._draw_stand_in(picture, tile, reason)
-                self._note(picture, number, f"is missing ({_within(reason)})")
+                self._note(picture, number, f"is missing ({within_brackets(reason)})")
                 return
             canvas.image.paste(canvas.files.cover(picture.path, (tile.width, tile.height)), (tile.x, tile.y))
         except Unusable as why:
@@ -125,7 +125,7 @@ class PictureGrid:
         self._canvas.paste(Image.blend(below, Image.new("RGB", below.size, _SHADE), strength), box, radius)
 
 
-def _within(reason: str) -> str:
+def within_brackets(reason: str) -> str:
     """A sentence as it stands in brackets."""
     bare = reason.strip().rstrip(".")
     return bare[:1].lower() + bare[1:] if bare[1:2].islower() else bare

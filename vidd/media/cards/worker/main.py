@@ -31,7 +31,7 @@ def _painter(look: Look, root: str) -> CardPainter:
 
 
 def draw_card(order: CardOrder) -> list[str]:
-    """Draw a card; what is missing on it, each the rest of a sentence about the post."""
+    """Draw a card; sentences about what is missing on it."""
     try:
         post = Post.from_json(order.post)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -41,7 +41,7 @@ def draw_card(order: CardOrder) -> list[str]:
         ) from None
     if not order.with_pictures:
         post = _without_files(post)
-    image, notes = _painter(order.look, order.root).paint(post)
+    image, notes = _painter(order.look, order.root).paint(post, order.number)
     part = f"{order.path}.part"
     # 1: a little larger, and several times as quick.
     image.save(part, "PNG", compress_level=1)
