@@ -208,7 +208,9 @@ async def slideshow(_request, _directory):
 @asynccontextmanager
 async def transcode(request, _directory):
     renditions = [{"height": height, "video_bitrate": "100k", "audio_bitrate": "32k"} for height in (48, 90)]
-    yield Case("transcode", {"renditions": renditions}, watched("talk.mp4", request.getfixturevalue("clip")))
+    yield Case(
+        "transcode", {"renditions": renditions, "hls": True}, watched("talk.mp4", request.getfixturevalue("clip"))
+    )
 
 
 def _trim(lane):

@@ -232,11 +232,12 @@ STEPS: Mapping[str, StepEntry] = {
     ),
     "transcode": StepEntry(
         module="vidd.steps.transcode",
-        summary="Makes renditions by height and bit rate, several from one decode. A long one is encoded in segments, "
-        "so that a kill costs no more than one segment.",
+        summary="Makes renditions by height and bit rate, several from one decode, deinterlaced where the frames show combs, "
+        "and of them an HLS ladder where asked for. A long one is encoded in segments, so that a kill costs no more than "
+        "one segment.",
         pool="encodes",
         takes_own_slot=True,
-        facts=frozenset({"left_out", "renditions"}),
+        facts=frozenset({"deinterlaced", "left_out", "renditions", "scan"}),
         offline_check=True,
     ),
     "trim": StepEntry(

@@ -1,19 +1,26 @@
-"""Makes renditions of a video, by height and bit rate, all from one decode."""
+"""Makes renditions of a video, by height and bit rate, all from one decode, and of these an HLS ladder where asked for."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused
 from vidd.files.atomic import commit, temporary_path
+from vidd.files.disk_space import retry_if_full
+from vidd.files.removal import remove
+from vidd.files.tree import tree_artifact
 from vidd.media.encode.assembly import EncodeResult
 from vidd.media.encode.checkpoints import checkpoint_directory, remove_checkpoints
+from vidd.media.encode.deinterlace import Deinterlace, Scan, find_scan
+from vidd.media.encode.hls import MASTER, SEGMENT_SECONDS, Variant, pack
 from vidd.media.encode.renditions import RenditionEncode
-from vidd.media.ffmpeg.args.common import Rendition
+from vidd.media.ffmpeg.args.common import Rendition, RenditionSettings
 from vidd.media.ffmpeg.hooks import StepHooks
 from vidd.media.ffmpeg.process import check_capabilities
 from vidd.media.ffmpeg.settings import BitRate, Preset, Segment
@@ -23,6 +30,8 @@ from vidd.model.media import Artifact, Media, Outcome
 from vidd.ports import Encoder, StepContext, Tools
 from vidd.settings.marks import Role
 from vidd.settings.types import Options as BaseOptions
+
+_HLS = "hls"
 
 
 class Size(BaseOptions):
@@ -59,6 +68,14 @@ class Options(BaseOptions):
         description="A longer video is encoded in segments of about this length, so that a kill costs one segment at most; 0s for one piece.",
     )
     upscale: bool = Field(False, description="Make renditions that are higher than the source, too.")
+    deinterlace: Deinterlace = Field(
+        "auto",
+        description="Make whole frames of fields: auto where the frames themselves show combs, whatever the file says; always; never.",
+    )
+    hls: bool = Field(
+        False,
+        description="Pack the renditions as an HLS ladder (CMAF, segments of 6 s), too: the tree hls with master.m3u8.",
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -66,6 +83,9 @@ class Options(BaseOptions):
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"two renditions are called {label!r}; give one of them another name")
+        taken = [label for label in labels if self.hls and label.startswith("audio-")]
+        if taken:
+            raise ValueError(f"a rendition is called {taken[0]!r}, as HLS calls its audio; give it another name")
         return self
 
 
@@ -76,11 +96,12 @@ async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind
 
 def roles(options: Options) -> frozenset[str]:
     """The roles of what it makes."""
-    return frozenset(f"rendition-{rendition.label}" for rendition in options.renditions)
+    made = {f"rendition-{rendition.label}" for rendition in options.renditions}
+    return frozenset({*made, "hls"} if options.hls else made)
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
-    """Make `rendition-720p.mp4` and so on, with roles of the same names."""
+    """Make `rendition-720p.mp4` and so on, with roles of the same names, and with `hls` the tree `hls`."""
     role = options.source or ("talk" if "talk" in context.artifacts else "source")
     source, name = context.file(role), context.job.name
     media = context.artifacts[role].media or await probe(context.tools.encoder, source, name)
@@ -88,13 +109,21 @@ async def run(options: Options, context: StepContext) -> Outcome:
     finals = [context.directory / f"rendition-{rendition.name}.mp4" for rendition in renditions]
     parts = [temporary_path(final) for final in finals]
     checkpoints = [checkpoint_directory(final) for final in finals]
+    encoder, hooks = context.tools.encoder, StepHooks.of(context)
+    scan = await _find_scan(options, encoder, source, media, hooks)
+    settings = RenditionSettings(
+        options.preset,
+        encoder.threads,
+        tuple(scan.filters(options.deinterlace)),
+        SEGMENT_SECONDS if options.hls else 0.0,
+    )
     work = RenditionEncode(
-        context.tools.encoder,
+        encoder,
         source,
         media,
         renditions,
-        StepHooks.of(context),
-        preset=options.preset,
+        hooks,
+        settings,
         every=options.segment,
         checkpoints=checkpoints,
         name=name,
@@ -102,9 +131,10 @@ async def run(options: Options, context: StepContext) -> Outcome:
     try:
         done = await work.make(parts)
         checked = [
-            await _check(context.tools.encoder, part, _expected(rendition, media, source), result, name)
+            await _check(encoder, part, _expected(rendition, media, source), result, name)
             for part, rendition, result in zip(parts, renditions, done, strict=True)
         ]
+        ladder = await _pack(options, context, list(zip(renditions, parts, checked, strict=True)))
         for part, final in zip(parts, finals, strict=True):
             await commit(part, final)
     except Refused:
@@ -114,13 +144,47 @@ async def run(options: Options, context: StepContext) -> Outcome:
         for part in parts:
             part.unlink(missing_ok=True)
     await _remove(checkpoints)
+    files = [
+        Artifact(final.stem, final.name, made.size, "video/mp4", made, {"check": record})
+        for final, (made, record) in zip(finals, checked, strict=True)
+    ]
     return Outcome(
-        artifacts=tuple(
-            Artifact(final.stem, final.name, made.size, "video/mp4", made, {"check": record})
-            for final, (made, record) in zip(finals, checked, strict=True)
-        ),
-        facts={"renditions": [_record(rendition) for rendition in renditions], "left_out": left_out},
+        artifacts=(*files, *ladder),
+        facts={
+            "renditions": [_record(rendition) for rendition in renditions],
+            "left_out": left_out,
+            "scan": scan.kind,
+            "deinterlaced": bool(settings.before),
+        },
     )
+
+
+async def _find_scan(options: Options, encoder: Encoder, source: Path, media: Media, hooks: StepHooks) -> Scan:
+    if options.deinterlace == "never":
+        return Scan("interlaced" if media.video[0].interlaced else "progressive")
+    async with hooks.slot():
+        return await find_scan(encoder, source, media)
+
+
+async def _pack(
+    options: Options, context: StepContext, made: list[tuple[Rendition, Path, tuple[Media, dict[str, Any]]]]
+) -> list[Artifact]:
+    """The tree `hls` of these renditions, where asked for."""
+    final, work = context.directory / _HLS, context.directory / f".{_HLS}"
+    await in_thread(remove, final)
+    if not options.hls:
+        return []
+    variants = [Variant(rendition.name, path, media, rendition.audio_bitrate) for rendition, path, (media, _) in made]
+    try:
+        with retry_if_full():
+            await in_thread(remove, work)
+            work.mkdir()
+            segments = await pack(context.tools.encoder, variants, work, StepHooks.of(context), context.job.name)
+            work.rename(final)
+    finally:
+        await in_thread(partial(remove, work, ignore_errors=True))
+    facts = {"master": f"{_HLS}/{MASTER}", "segments": segments}
+    return [await in_thread(tree_artifact, _HLS, context.directory, _HLS, facts)]
 
 
 async def _check(

@@ -10,6 +10,7 @@ from vidd.media.ffmpeg.args.common import (
     CutSource,
     EncodeSettings,
     Rendition,
+    RenditionSettings,
     time_scale,
     transcode_args,
     trim_args,
@@ -111,7 +112,7 @@ def test_several_renditions_share_one_decode():
         Rendition("360p", 640, 360, 500_000, 64_000, 12.5),
     ]
     outputs = [(rendition, Path(f"/j/{rendition.name}.mp4")) for rendition in renditions]
-    argv = transcode_args(Path("/j/in.mp4"), outputs, MEDIA, preset="veryfast")
+    argv = transcode_args(Path("/j/in.mp4"), outputs, MEDIA, RenditionSettings("veryfast"))
     assert argv.count("-i") == 1
     assert after(argv, "-filter_complex") == [
         "[0:V:0]split=2[in0][in1];[in0]scale=1280:720,format=yuv420p[out0];[in1]scale=640:360,format=yuv420p,fps=12.5[out1]"

@@ -7,7 +7,7 @@ import pytest
 from vidd.media.encode.checkpoints import fingerprint
 from vidd.media.encode.seek_point import seek_candidates
 from vidd.media.ffmpeg.args import segment
-from vidd.media.ffmpeg.args.common import Cut, CutSource, EncodeSettings, Rendition, trim_args
+from vidd.media.ffmpeg.args.common import Cut, CutSource, EncodeSettings, Rendition, RenditionSettings, trim_args
 from vidd.media.ffmpeg.args.segment import SegmentRange
 from vidd.model.media import Audio, Media, Video
 
@@ -78,15 +78,18 @@ def test_renditions_go_on_each_at_its_place_on_the_files_own_clock():
         Path("/in.mp4"),
         MEDIA,
         [(one, Path("/a"), SegmentRange(128_001)), (other, Path("/b"), SegmentRange(61_441))],
+        RenditionSettings("veryfast", before=("bwdif",), keyframes=6.0),
         seek=3.0,
-        preset="veryfast",
         every=60.0,
     )
     assert after(words, "-filter_complex").split(";") == [
-        "[0:V:0]setpts=round(PTS+3/TB),split=2[in0][in1]",
+        "[0:V:0]setpts=round(PTS+3/TB),bwdif,split=2[in0][in1]",
         "[in0]scale=640:360,format=yuv420p,settb=1/12800,trim=start_pts=128001,setpts=PTS-128001[out0]",
         "[in1]scale=320:180,format=yuv420p,fps=5,settb=1/10240,trim=start_pts=61441,setpts=PTS-61441[out1]",
     ]
+    # Both go on just after a keyframe's time, and the next one is at a multiple of six seconds of the whole.
+    keyframes = [words[at + 1] for at, word in enumerate(words) if word == "-force_key_frames:v"]
+    assert keyframes == ["expr:gte(t+10.000578,(n_forced+2)*6)", "expr:gte(t+6.000598,(n_forced+2)*6)"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vidd.media.ffmpeg.args.common import Rendition
+    from vidd.media.ffmpeg.args.common import Rendition, RenditionSettings
     from vidd.media.ffmpeg.hooks import StepHooks
     from vidd.model.media import Media
     from vidd.ports import Encoder
@@ -34,7 +34,7 @@ class RenditionEncode:
     media: Media
     renditions: Sequence[Rendition]
     hooks: StepHooks
-    preset: str
+    settings: RenditionSettings
     every: float
     checkpoints: Sequence[Path]
     name: str
@@ -56,7 +56,7 @@ class RenditionEncode:
         async with self.hooks.slot():
             ended = await encode(
                 self.encoder,
-                transcode_args(self.source, pairs, self.media, preset=self.preset, threads=self.encoder.threads),
+                transcode_args(self.source, pairs, self.media, self.settings),
                 output=outputs,
                 duration=self.media.duration,
                 progress=self.hooks.progress,
@@ -93,7 +93,7 @@ class RenditionEncode:
             arguments = [
                 self.video_args([(rendition, directory, SegmentRange())], 0.0),
                 segment.rendition_audio_args(
-                    self.source, self.media, [(rendition, directory)], threads=self.encoder.threads
+                    self.source, self.media, [(rendition, directory)], threads=self.settings.threads
                 ),
             ]
             scale = time_scale(self.media.video[0], rendition.fps)
@@ -107,10 +107,9 @@ class RenditionEncode:
             self.source,
             self.media,
             outputs,
+            self.settings,
             seek=seek,
-            preset=self.preset,
             every=self.every,
-            threads=self.encoder.threads,
         )
 
 
@@ -147,4 +146,4 @@ class _Recipe:
     def audio_args(self, files: Mapping[int, Path]) -> list[str]:
         work = self._work
         outputs = [(work.renditions[number], path) for number, path in files.items()]
-        return segment.rendition_audio_args(work.source, work.media, outputs, threads=work.encoder.threads)
+        return segment.rendition_audio_args(work.source, work.media, outputs, threads=work.settings.threads)

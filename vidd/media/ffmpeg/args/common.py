@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING
 
 from vidd.media.ffmpeg.formats import FORMATS
@@ -92,6 +93,27 @@ class Rendition:
         return self.video_bitrate * 3 // 2
 
 
+@dataclass(frozen=True, slots=True)
+class RenditionSettings:
+    """What all renditions of a file share: x264's `preset`, `threads` (0: automatic), and `before`, filters on the source's frames.
+
+    With `keyframes` each rendition has a keyframe at every multiple of so many seconds, besides those x264 makes anyway.
+    """
+
+    preset: str
+    threads: int = 0
+    before: tuple[str, ...] = ()
+    keyframes: float = 0.0
+
+    def keyframe_args(self, begin: float = 0.0) -> list[str]:
+        """The option that makes keyframes, for a run whose time 0 is at `begin` seconds of the whole."""
+        if not self.keyframes:
+            return []
+        every, passed = format_seconds(self.keyframes), ceil(begin / self.keyframes - 1e-6)
+        # Half a millisecond: a frame that is to be shown at 6 s has its tick a little before.
+        return ["-force_key_frames:v", f"expr:gte(t+{format_seconds(begin + 0.0005)},(n_forced+{passed})*{every})"]
+
+
 def trim_args(
     source: CutSource,
     output: Path,
@@ -146,19 +168,18 @@ def transcode_args(
     source: Path,
     outputs: Sequence[tuple[Rendition, Path]],
     media: Media,
-    *,
-    preset: str,
-    threads: int = 0,
+    settings: RenditionSettings,
 ) -> list[str]:
     """Several renditions of a whole file, which is decoded once."""
     renditions = [rendition for rendition, _ in outputs]
-    args = [*global_args(), *input_args(source, threads, 0.0), *split_args(renditions)]
+    args = [*global_args(), *input_args(source, settings.threads, 0.0), *split_args(renditions, settings.before)]
     for number, (rendition, path) in enumerate(outputs):
         args += [
-            *rendition_video_args(number, rendition, media, preset=preset),
+            *rendition_video_args(number, rendition, media, preset=settings.preset),
+            *settings.keyframe_args(),
             *rendition_audio_args(rendition, media),
             *("-video_track_timescale", str(time_scale(media.video[0], rendition.fps))),
-            *mp4_args(path, media, threads),
+            *mp4_args(path, media, settings.threads),
         ]
     return args
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vidd.media.ffmpeg.args.common import Rendition
+    from vidd.media.ffmpeg.args.common import Rendition, RenditionSettings
     from vidd.model.media import Media
 
 SEGMENT_NAME = "%05d.mp4"
@@ -110,23 +110,23 @@ def rendition_video_args(
     source: Path,
     media: Media,
     outputs: Sequence[tuple[Rendition, Path, SegmentRange]],
+    settings: RenditionSettings,
     *,
     seek: float,
-    preset: str,
     every: float,
-    threads: int = 0,
 ) -> list[str]:
     """The video of `transcode_args`, each range in segments of at least `every` seconds in a directory of its own."""
     scales = [time_scale(media.video[0], rendition.fps) for rendition, _, _ in outputs]
     after = [frames.filters(scale) for (_, _, frames), scale in zip(outputs, scales, strict=True)]
     args = [
         *global_args(),
-        *input_args(source, threads, seek),
-        *split_args([rendition for rendition, _, _ in outputs], restore_time_filters(seek), after),
+        *input_args(source, settings.threads, seek),
+        *split_args([rendition for rendition, _, _ in outputs], [*restore_time_filters(seek), *settings.before], after),
     ]
-    for number, (rendition, directory, _) in enumerate(outputs):
-        args += common.rendition_video_args(number, rendition, media, preset=preset)
-        args += segment_muxer_args(directory, scales[number], every, threads)
+    for number, (rendition, directory, frames) in enumerate(outputs):
+        args += common.rendition_video_args(number, rendition, media, preset=settings.preset)
+        args += settings.keyframe_args(frames.first / scales[number])
+        args += segment_muxer_args(directory, scales[number], every, settings.threads)
     return [*args, *_null_output_args(audio_maps(media))]
 
 
