@@ -266,3 +266,30 @@ async def test_where_a_job_stands_is_told_by_the_slot_it_waits_for_and_those_bef
         assert (found[4].running, found[4].most) == (3, 3)
         gate.open.set()
         await engine.until_idle()
+
+
+RECORDED = [
+    (18, 9.16, 0.0), (28, 6.84, 0.0), (64, 13.35, 0.0), (90, 19.61, 0.0), (20, 4.45, 4.6), (24, 5.09, 10.0),
+    (35, 6.61, 16.7), (50, 8.25, 25.2), (12, 3.07, 28.4), (10, 2.53, 31.0), (16, 2.20, 33.4), (40, 7.72, 41.2),
+    (8, 2.59, 43.9), (14, 4.58, 48.6),
+]  # fmt: skip
+"""Recordings that a vidd transcoded one after the other on two busy cores: seconds of video, seconds that the step took, and
+when the job was published, in seconds since the fourth one was."""
+
+
+async def test_on_a_recorded_history_the_ends_of_ten_jobs_are_off_by_an_eighth_at_most(tmp_path):
+    weather = Weather(tmp_path, steps=[FakeStep("transcode", "encodes")], publishers=[], notices=[])
+    for number, (length, seconds, _) in enumerate(RECORDED[:4]):
+        old = job(f"a{number}", state=State.PUBLISHED, name=f"Main_t{number}_000000_{_clock(length)}.mp4")
+        await weather.engine.store.admit([old])
+        await weather.engine.store.record_step(StepRecord(old.id, "transcode", "transcode", "1", Outcome(), seconds))
+    async with weather.running():
+        queued = {f"b{number:02}": row for number, row in enumerate(RECORDED[4:])}
+        for job_id, (length, _, _) in queued.items():
+            weather.note(JobMoved(job(job_id, name=f"Main_{job_id}_000000_{_clock(length)}.mp4"), None))
+        errors = [abs(weather.end(job_id) - ended) / ended for job_id, (_, _, ended) in queued.items()]
+    assert sum(errors) / len(errors) < 0.125
+
+
+def _clock(seconds):
+    return f"00{seconds // 60:02}{seconds % 60:02}"
