@@ -137,6 +137,9 @@ class ShelfStore(ShortMemory):
     async def publications(self, job_id):
         return self.sendings.get(job_id, [])
 
+    async def entries(self, pipelines):
+        return [job.entry for job in self.shelf.values() if job.pipeline in pipelines]
+
     async def dead_letters(self, limit=100):
         return self.letters[:limit]
 
@@ -183,6 +186,7 @@ class FakeControl:
         self.store, self.clock, self.hub, self.metrics = ShelfStore(), HeldClock(), Hub(**hub), Metrics()
         self.commands = FakeCommands(self.move)
         self.audits, self.brought, self.etas = [], [], {}
+        self.files = None
         self.well, self.paused, self.woken, self.parts = HEALTHY, False, [], {}
 
     async def health(self):
@@ -223,6 +227,13 @@ class FakeControl:
 
     async def retry(self, job_id, *, fresh_settings, replace=False):
         return self.move(job_id, State.READY, settings={"fresh": fresh_settings, "replace": replace})
+
+    async def file(self, job, path):
+        found = self.files / job.id / path if self.files else None
+        return found if found and found.is_file() else None
+
+    async def still(self, job, path, seconds):
+        return await self.file(job, f"{path}.jpg")
 
     async def log(self, job_id, most):
         return "what was said"[-most:], most >= 13

@@ -74,6 +74,18 @@ class Tab:
             }}).observe(document, all);
         }})""")
 
+    async def arrive(self, path, *, begins=False):
+        """Return when the tab shows this path of the server, or one that begins so, with its page loaded."""
+        where = "location.pathname + location.search"
+        there = f"({where}).startsWith({path!r})" if begins else f"{where} === {path!r}"
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    if await self.run(f"{there} && document.readyState === 'complete'"):
+                        return
+                except AssertionError:
+                    continue  # the page before it is going
+
     async def look(self, width=1200, height=800, *, dark=False):
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         await self.call("Emulation.setEmulatedMedia", features=scheme)

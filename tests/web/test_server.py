@@ -78,7 +78,7 @@ async def test_where_others_can_reach_it_reading_takes_a_token_and_health_does_n
         assert found == {
             "/health": 200,
             "/livez": 200,
-            "/": 200,
+            "/": 401,
             "/page.js": 200,
             "/api/openapi.json": 200,
             "/api/jobs": 401,

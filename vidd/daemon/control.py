@@ -20,10 +20,12 @@ from vidd.engine.forecast import Forecast, steps_done
 from vidd.engine.intake import Intake
 from vidd.engine.kept_results import Edition
 from vidd.engine.retraction import retraction_flag
+from vidd.engine.rework import kept_results_of
 from vidd.engine.runner import Runner
 from vidd.engine.submission import Submissions
 from vidd.errors import FaultCode, Refused
 from vidd.media.ffmpeg.process import Capabilities
+from vidd.media.ffmpeg.still import take_still
 from vidd.model.arrival import file_arrival
 from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed
@@ -85,6 +87,8 @@ class Control:
         self.store: Store = engine.store
         self.clock: Clock = engine.tools.clock
         self.hub = Hub()
+        # One at a time: a page asks for four at once.
+        self._stills = asyncio.Semaphore(1)
         self.metrics = Metrics()
         self.metrics.expect(intake.pipelines)
         self.forecast = Forecast(engine, lambda: runner.limits, lambda: runner.paused)
@@ -162,6 +166,24 @@ class Control:
             eta=self.eta(job.id),
         )
         return explain(job, now=self._engine.now(), publications=await self.store.publications(job.id), around=around)
+
+    async def file(self, job: Job, path: str) -> Path | None:
+        found = self._engine.workspace.root / job.id / path
+        if await asyncio.to_thread(found.is_file):
+            return found
+        kept = await asyncio.to_thread(kept_results_of(self._engine).editions, job.id)
+        return next((file for edition in reversed(kept) if (file := edition.directory / path).is_file()), None)
+
+    async def still(self, job: Job, path: str, seconds: float) -> Path | None:
+        source = await self.file(job, path)
+        if source is None:
+            return None
+        size = source.stat().st_size
+        target = source.with_name(f".{source.name}.{size}.{seconds:.3f}.jpg")
+        async with self._stills:
+            if not target.is_file() and not await take_still(self._engine.tools.encoder, source, target, seconds):
+                return None
+        return target
 
     def eta(self, job_id: str) -> datetime | None:
         return self.forecast.end_of(job_id)

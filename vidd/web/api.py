@@ -259,10 +259,14 @@ async def resume(request: web.Request) -> web.Response:
 
 
 async def _pause(request: web.Request, *, paused: bool) -> web.Response:
-    control = request.app[CONTROL]
+    await set_paused(request.app[CONTROL], paused=paused)
+    return json_response({"paused": paused})
+
+
+async def set_paused(control: ControlApi, *, paused: bool) -> None:
+    """Pause or resume the daemon, and announce it."""
     await (control.pause() if paused else control.resume())
     control.hub.send("daemon", lambda: {"paused": paused})
-    return json_response({"paused": paused})
 
 
 async def wake(request: web.Request) -> web.Response:

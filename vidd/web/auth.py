@@ -164,6 +164,11 @@ def _has_other_access(request: web.Request) -> bool:
     return _through_socket(request) or request.app[ACCESS].has_token(request.headers.get("Authorization"))
 
 
+def can_act(request: web.Request) -> bool:
+    """Whether this request's sender may change something: by a session, a token, or through the socket."""
+    return session_of(request) is not None or _has_other_access(request)
+
+
 def _wants_page(request: web.Request) -> bool:
     return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
@@ -127,6 +128,12 @@ class ControlApi(Protocol):
 
     def eta(self, job_id: str) -> datetime | None:
         """When a job under way will be published; None if that is not known. From memory."""
+
+    async def file(self, job: Job, path: str) -> Path | None:
+        """A file of the job below its directory, or among its kept results; None once it is gone."""
+
+    async def still(self, job: Job, path: str, seconds: float) -> Path | None:
+        """A JPEG of the frame at this time of such a file; None where there is none."""
 
     async def log(self, job_id: str, most: int) -> tuple[str, bool]:
         """The last `most` bytes of the output of a job's programs, and whether that is all of it."""

@@ -115,6 +115,11 @@ class Hub:
         self._depth, self._seats, self._monotonic = depth, seats, monotonic
         self._listeners: set[Subscription] = set()
         self._sent_at: dict[str, dict[str, float]] = {}
+        self._taps: list[Callable[[ServerEvent], None]] = []
+
+    def tap(self, note: Callable[[ServerEvent], None]) -> None:
+        """Call `note` with every event that is sent; it must be quick."""
+        self._taps.append(note)
 
     def observe(self, event: Event) -> None:
         """Send an event, if it is one that people follow."""
@@ -166,6 +171,8 @@ class Hub:
         self._broadcast(event)
 
     def _broadcast(self, event: ServerEvent) -> None:
+        for note in self._taps:
+            note(event)
         for listener in tuple(self._listeners):
             listener.put(event)
             if listener.ended:

@@ -113,13 +113,25 @@ def _file(name: str, summary: str, media: str) -> dict[str, Any]:
     return _operation(name, summary, {media: {"schema": _TEXT}})
 
 
-def _form(name: str, summary: str) -> dict[str, Any]:
+def _form(name: str, summary: str, *fields_besides: str) -> dict[str, Any]:
     """An operation that a form of the page asks for."""
     operation = _operation(name, summary, {})
-    fields = dict.fromkeys(("token", "code", "next"), _TEXT) if name == "signIn" else {"csrf": _TEXT}
+    fields = (
+        dict.fromkeys(("token", "code", "next"), _TEXT)
+        if name == "signIn"
+        else dict.fromkeys(("csrf", *fields_besides), _TEXT)
+    )
     content = {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": fields}}}
     operation["responses"] = {"303": {"description": summary, "content": {}}, "default": _PROBLEM}
     return {**operation, "requestBody": {"content": content}}
+
+
+def _path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": _TEXT}
+
+
+def _with_path(operation: dict[str, Any], *parameters: dict[str, Any]) -> dict[str, Any]:
+    return {**operation, "parameters": list(parameters)}
 
 
 def _operation(name: str, summary: str, content: Schema, *parameters: dict[str, Any]) -> dict[str, Any]:
@@ -183,6 +195,39 @@ PATHS: dict[str, dict[str, Any]] = {
     "/page.css": {"get": _file("style", "The page's style.", "text/css")},
     "/page.js": {"get": _file("script", "The page's script.", "text/javascript")},
     "/words.js": {"get": _file("words", "How the page writes numbers and times.", "text/javascript")},
+    "/live": {
+        "get": _operation(
+            "live",
+            "Server-sent events: the parts of an open page that changed.",
+            {"text/event-stream": {"schema": _TEXT}},
+            _query("view", "The address of the page, such as `/` or `/jobs/ID`."),
+            _query("version", "What the page shows already."),
+            _header("Last-Event-ID", "Continue after this event."),
+        )
+    },
+    "/jobs/selected": {
+        "get": _file("askAboutJobs", "What an action would do to several jobs.", "text/html"),
+        "post": _form("actOnJobs", "Do it to each of the jobs, and go back to the list.", "do", "job"),
+    },
+    "/jobs/{id}": {"get": _with_path(_file("jobPage", "The page of a job.", "text/html"), _JOB_ID)},
+    "/jobs/{id}/frames/{place}": {
+        "get": _with_path(_file("frame", "A frame at an edge of the cut.", "image/jpeg"), _JOB_ID, _path("place"))
+    },
+    "/jobs/{id}/video/{role}": {
+        "get": _with_path(_file("video", "A video of the job, while it is there.", "video/mp4"), _JOB_ID, _path("role"))
+    },
+    "/jobs/{id}/{action}": {
+        "get": _with_path(_file("askAboutJob", "What an action would do.", "text/html"), _JOB_ID, _path("action")),
+        "post": _with_path(_form("actOnJob", "Do it, and go back to the job."), _JOB_ID, _path("action")),
+    },
+    "/pause": {
+        "get": _file("askAboutPause", "What a pause would do.", "text/html"),
+        "post": _form("pausePage", "Start nothing new, and go to the page."),
+    },
+    "/resume": {
+        "get": _file("askAboutResume", "What resuming would do.", "text/html"),
+        "post": _form("resumePage", "Start jobs again, and go to the page."),
+    },
     "/sign-in": {
         "get": _file("signInForm", "The form that signs a person in.", "text/html"),
         "post": _form("signIn", "Begin a session, and go to the page."),

@@ -88,21 +88,28 @@ def _from_race(error: IllegalMove | Conflict) -> Problem:
     return Problem(409, f"{detail[:1].upper()}{detail[1:]}: look at the job again.")
 
 
+def problem_of(error: Problem | Fault | IllegalMove | Conflict) -> Problem:
+    """The answer to an exception that says what is wrong."""
+    match error:
+        case Problem():
+            return error
+        case Fault():
+            return _from_fault(error)
+        case _:
+            return _from_race(error)
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every exception with a problem document; a defect is logged, and the answer has only its reference."""
     try:
         return await handler(request)
-    except Problem as known:
-        problem = known
     except web.HTTPException as error:
         if error.status < 400:
             raise
         problem = _from_aiohttp(request, error)
-    except Fault as fault:
-        problem = _from_fault(fault)
-    except (IllegalMove, Conflict) as error:
-        problem = _from_race(error)
+    except (Problem, Fault, IllegalMove, Conflict) as fault:
+        problem = problem_of(fault)
     except Exception:
         # A defect ends here as an answer, unless the client is gone.
         if request.transport is None or request.transport.is_closing():

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import stat
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,13 @@ from pathlib import Path
 from aiohttp import web
 
 from vidd.errors import Refused
-from vidd.web import api, audit, events, health, history, openapi, page, sign_in
+from vidd.web import api, audit, events, health, history, openapi, sign_in
 from vidd.web.auth import ACCESS, OPEN, AccessRules, Listen, parse_listen, require_access
 from vidd.web.control_port import CONTROL, ControlApi
 from vidd.web.job_counts import JobCounter
+from vidd.web.page import assets, forms, handlers
+from vidd.web.page.live import Live
+from vidd.web.page.overview import LINKS
 from vidd.web.problem import Handler, problems
 from vidd.web.session import SESSIONS, WRONG_TOKENS, Sessions, WrongTokens
 from vidd.web.source_routes import source_routes
@@ -38,10 +42,22 @@ class Route:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/", page.show_page, is_open=True),
-    Route("GET", "/page.css", page.show_style, is_open=True),
-    Route("GET", "/page.js", page.show_script, is_open=True),
-    Route("GET", "/words.js", page.show_words, is_open=True),
+    Route("GET", "/", handlers.show_overview),
+    Route("GET", "/page.css", assets.show_style, is_open=True),
+    Route("GET", "/page.js", assets.show_script, is_open=True),
+    Route("GET", "/words.js", assets.show_words, is_open=True),
+    Route("GET", "/live", handlers.follow_page, head=False),
+    Route("GET", "/jobs/selected", forms.ask_about_jobs),
+    Route("POST", "/jobs/selected", forms.act_on_jobs),
+    Route("GET", "/jobs/{id}", handlers.show_job),
+    Route("GET", "/jobs/{id}/frames/{place}", handlers.show_frame),
+    Route("GET", "/jobs/{id}/video/{role}", handlers.show_video),
+    Route("GET", "/jobs/{id}/{action}", forms.ask_about_job),
+    Route("POST", "/jobs/{id}/{action}", forms.act_on_job),
+    Route("GET", "/pause", forms.ask_about_pause),
+    Route("POST", "/pause", forms.act_on_pause),
+    Route("GET", "/resume", forms.ask_about_pause),
+    Route("POST", "/resume", forms.act_on_pause),
     Route("GET", "/sign-in", sign_in.show_sign_in, is_open=True),
     Route("POST", "/sign-in", sign_in.sign_in, is_open=True),
     Route("POST", "/sign-out", sign_in.sign_out),
@@ -80,6 +96,7 @@ _LONGEST_SOCKET = 107
 """Bytes of a socket's path that Linux takes (`sun_path` of unix(7), without its zero byte)."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "media-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -117,6 +134,9 @@ def make_app(
     app[sign_in.ADDRESS] = lambda: None
     app[health.COUNTER] = JobCounter(control.store)
     app[events.HEARTBEAT] = heartbeat
+    app[handlers.LIVE] = Live(control.hub, control.store, beat=heartbeat)
+    app[handlers.SAID] = OrderedDict()
+    app[LINKS] = {}
     app[events.STOPPING] = asyncio.Event()
     for route in ROUTES:
         if route.method == "GET":
@@ -131,6 +151,7 @@ def make_app(
 async def _end_streams(app: web.Application) -> None:
     app[events.STOPPING].set()
     app[CONTROL].hub.end()
+    await app[handlers.LIVE].end()
 
 
 class Port:

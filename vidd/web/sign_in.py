@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vidd.errors import FaultCode, Refused
 from vidd.web.api import json_response
 from vidd.web.control_port import CONTROL
+from vidd.web.page.templating import render
 from vidd.web.problem import Problem
 from vidd.web.request_models import EmptyRequest, body_of
 from vidd.web.serializers import moment
@@ -36,11 +35,6 @@ _USED_LINK = "The link was used already, or is older than five minutes: `vidd pa
 _WRONG = "That is no token of [daemon] tokens."
 
 
-@cache
-def _template() -> Environment:
-    return Environment(loader=PackageLoader("vidd.web", "page"), autoescape=True, undefined=StrictUndefined)
-
-
 async def show_sign_in(request: web.Request) -> web.Response:
     """`GET /sign-in`: the form; with `?code=` that of a link, which only the button uses up."""
     target = _local_path(request.query.get("next", "/"))
@@ -50,11 +44,8 @@ async def show_sign_in(request: web.Request) -> web.Response:
 
 
 def _form(request: web.Request, target: str, *, code: str = "", fault: str = "", status: int = 200) -> web.Response:
-    text = (
-        _template()
-        .get_template("sign-in.html")
-        .render(next=target, code=code[:100], fault=fault, has_tokens=request.app[SESSIONS].has_tokens)
-    )
+    has_tokens = request.app[SESSIONS].has_tokens
+    text = render("sign-in.html", next=target, code=code[:100], fault=fault, has_tokens=has_tokens)
     return web.Response(text=text, content_type="text/html", status=status)
 
 

@@ -59,6 +59,20 @@ class Talks:
             for word in text.split()[:_MOST_WORDS]
         ]
 
+    async def programme(self, programme: str) -> Mapping[str, Talk]:
+        """The talks of a programme by id, in its order."""
+        return (await self._reading(programme)).talks
+
+    async def of_stage(self, stage: str, programmes: Mapping[str, str]) -> list[tuple[str, str]]:
+        """(pipeline, talk) of the talks on a stage; `programmes` are those of the pipelines."""
+        readings = {pipeline: await self._reading(programme) for pipeline, programme in programmes.items()}
+        return [
+            (pipeline, talk.id)
+            for pipeline, reading in readings.items()
+            for talk in reading.talks.values()
+            if talk.stage == stage
+        ]
+
     async def _reading(self, programme: str) -> _Reading:
         last, known = await self._store.programme(programme), self._readings.get(programme)
         read = last.read if last else None

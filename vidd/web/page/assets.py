@@ -1,4 +1,4 @@
-"""The page: files without data, which need no token. The script asks the API."""
+"""The page's style and script: files without data, which need no token."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from importlib.resources import files
 
 from aiohttp import web
 
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+_TYPES = {"css": "text/css", "js": "text/javascript"}
 
 
 @cache
 def _file(name: str) -> tuple[bytes, str]:
-    body = (files("vidd.web") / "page" / name).read_bytes()
+    body = (files("vidd.web") / "page" / "static" / name).read_bytes()
     return body, hashlib.sha256(body).hexdigest()[:16]
 
 
@@ -25,21 +25,16 @@ def _serve(request: web.Request, name: str) -> web.Response:
     return web.Response(body=body, content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8", headers=headers)
 
 
-async def show_page(request: web.Request) -> web.Response:
-    """`GET /`."""
-    return _serve(request, "page.html")
-
-
 async def show_style(request: web.Request) -> web.Response:
     """`GET /page.css`."""
     return _serve(request, "page.css")
 
 
+async def show_words(request: web.Request) -> web.Response:
+    """`GET /words.js`: how the page writes times."""
+    return _serve(request, "words.js")
+
+
 async def show_script(request: web.Request) -> web.Response:
     """`GET /page.js`."""
     return _serve(request, "page.js")
-
-
-async def show_words(request: web.Request) -> web.Response:
-    """`GET /words.js`: how the page writes numbers and times."""
-    return _serve(request, "words.js")
