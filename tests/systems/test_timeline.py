@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 import av
 import pytest
 from builders.posts import PNG, tweet
+from peers.chromium import needs_chromium, open_tab
 from peers.daemon import Place, until
 from peers.x import TOKEN, X
 
@@ -124,6 +125,35 @@ def test_a_call_ends_with_files_that_play_a_page_that_shows_them_and_a_mail(serv
     mail = BytesParser(policy=email.policy.default).parsebytes(file.read_bytes())
     assert (mail["To"], mail["Subject"]) == ("ada@example.org", "Your video is ready!")
     assert answer["display_url"] in mail.get_content()
+
+
+PLAY = """(async () => {
+    const video = document.querySelector("video");
+    const ended = new Promise(done => { video.onended = done; });
+    video.muted = true;
+    await video.play();
+    await ended;
+    return [video.currentSrc, video.videoWidth, video.currentTime];
+})()"""
+
+
+@needs_chromium
+@pytest.mark.browser
+async def test_a_browser_plays_each_format_to_the_end_or_the_next_one(service):
+    answers = {form: service.begin(user="ada", format=form) for form in ("webm", "av1", "ogg")}
+    played = {}
+    async with open_tab("about:blank") as tab:
+        for form, answer in answers.items():
+            service.end(answer["progress_url"])
+            await tab.call("Page.navigate", url=answer["display_url"])
+            await tab.until("document.querySelector('video source')")
+            address, *seen = await tab.run(PLAY)
+            played[form] = address.removeprefix(f"{service.base}/video/{answer['video_id']}"), *seen
+        assert tab.errors == []
+    # Chromium plays no Theora any more, and takes another source.
+    assert played == {
+        form: (end, 320, 3 * SHOWN) for form, end in (("webm", ".webm"), ("av1", "-av1.mp4"), ("ogg", ".mp4"))
+    }
 
 
 def the_first_client(service, user):

@@ -112,6 +112,19 @@ async def test_every_format_is_shown_and_can_be_downloaded_by_ranges_with_its_ty
     assert (await life.progress(video))["error"] is None
 
 
+@pytest.mark.parametrize(
+    ("asked", "order"),
+    [("av1", ["-av1.mp4", ".mp4", "-480p.mp4", ".ogg"]), ("ogg", [".mp4", "-av1.mp4", "-480p.mp4", ".ogg"])],
+)
+async def test_a_player_tries_the_format_that_was_asked_for_first_and_ogg_last(tmp_path, asked, order):
+    made = {"slideshow-ogg": "slideshow.ogg", "slideshow-mp4": "slideshow.mp4", "slideshow-av1": "slideshow-av1.mp4"}
+    given = sent(tmp_path / "state", {**made, "rendition-480p": "480p.mp4"}, format=asked)
+    await publisher.publish(Options(), given.context())
+    [directory] = (tmp_path / "state/display").iterdir()
+    shown = read_video(directory.parent, directory.name)
+    assert [file.name.removeprefix(directory.name) for file in shown.files] == order
+
+
 async def test_the_page_needs_no_script_and_allows_none(life):
     video = await life.begin()
     for states in ((), FINISHED):

@@ -80,6 +80,9 @@ async def test_the_time_left_is_known_from_the_speed_and_from_what_steps_took_be
     life.clock.forward(3)
     await life.report(video, "cards", 0.25)
     assert (await life.progress(video))["eta_s"] == 9 + 40
+    await life.end_step(video, "cards", 12.0)
+    await life.end_step(video, "slideshow", 40.0)
+    assert (await life.progress(video))["eta_s"] is None
 
 
 async def test_the_time_left_is_unknown_while_a_step_was_never_seen(life):

@@ -183,9 +183,10 @@ class OpenVideos:
     def _eta(self, job: Job, left: Sequence[Step], now: datetime) -> int | None:
         """Seconds until it is finished: of the running step by its speed, of the others by what they usually take.
 
-        None while it waits for room or for a person, and where a step has not been seen yet.
+        None while it waits for room or for a person, where a step has not been seen yet, and while it is checked and put
+        in its place.
         """
-        if job.state not in {State.WORKING, State.WAITING, State.PUBLISHING}:
+        if job.state not in {State.WORKING, State.WAITING} or not left:
             return None
         seconds = max(0.0, (job.until - now).total_seconds()) if job.until else 0.0
         posts = self._jobs[job.id].posts if job.id in self._jobs else 1

@@ -188,10 +188,16 @@ def _describe(video: str, files: Sequence[VideoFile], context: PublishContext) -
         job=context.job.id,
         user=str(facts.get("user") or ""),
         network=str(facts.get("network") or ""),
-        files=tuple(file for file in files if file.role != _POSTER),
+        files=tuple(_in_order_of_trial([file for file in files if file.role != _POSTER], str(facts.get("format")))),
         poster=next((file.name for file in files if file.role == _POSTER), None),
         notes=tuple(map(str, notes)) if isinstance(notes, list | tuple) else (),
     )
+
+
+def _in_order_of_trial(files: Sequence[VideoFile], asked: str) -> list[VideoFile]:
+    """The files as a player should try them: the format that was asked for first, and Ogg last, which few browsers play."""
+    last = f"{_SLIDESHOW}ogg"
+    return sorted(files, key=lambda file: (file.role == last, file.role != f"{_SLIDESHOW}{asked}"))
 
 
 def _receipt(context: PublishContext, target: Path, digest: str) -> Receipt:
