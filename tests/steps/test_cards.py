@@ -129,13 +129,14 @@ async def test_a_post_that_is_none_is_refused_by_its_number(tmp_path):
 
 async def test_what_a_quoted_post_and_its_author_lack_is_named_too(tmp_path):
     lost = replace(ADA, avatar=gone(), emoji=(CustomEmoji("blob", "https://example.org/blob.png"),))
-    quoted = Post(id="2", author=replace(lost, handle="@bob"), text="Quoted", pictures=(gone("A dog."),))
+    quoted = Post(id="2", author=replace(lost, handle="@bob"), text="Quoted " * 400, pictures=(gone("A dog."),))
     outcome, _ = await draw(tmp_path / "job", [a_post("Look", author=lost, quoted=quoted)])
     assert set(outcome.facts["notes"]) == {
         "The avatar of @ada@example.social is missing (the server answered 404); cards show initials.",
         "The emoji :blob: could not be fetched; cards show its name.",
         "The avatar of @bob is missing (the server answered 404); cards show initials.",
         "Post 1: the quoted post's picture is missing (the server answered 404); the card shows its description.",
+        "Post 1: the quoted post's text is longer than a card holds; the card shows its beginning.",
     }
 
 

@@ -252,6 +252,8 @@ class _Card:
         thumbnail = min(220, body.width // 4, highest) if has_pictures else 0
         width = body.width - 2 * _QUOTE_PAD - (thumbnail + 28 if thumbnail else 0)
         block = canvas.typesetter.fit(words, width, highest, self._lengths.inner)
+        if block.cut:
+            canvas.note("the quoted post's text is longer than a card holds; the card shows its beginning")
         height = max(block.height, thumbnail)
         return _Quote(quoted, block, height + _QUOTE_HEAD + 2 * _QUOTE_PAD, thumbnail)
 
