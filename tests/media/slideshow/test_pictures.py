@@ -96,11 +96,10 @@ def truncated(path):
     path.write_bytes(path.read_bytes()[:-900])
 
 
-def broken_chunk(path):
-    Image.effect_noise((64, 48), 90).save(path)
-    data = bytearray(path.read_bytes())
-    data[60:64] = b"\0\0\0\0"
-    path.write_bytes(data)
+def cut_in_a_chunks_head(path):
+    Image.effect_noise((600, 400), 90).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"IDAT", 60_000) + 1])
 
 
 def huge(path):
@@ -113,7 +112,7 @@ def huge(path):
 
 @pytest.mark.parametrize(
     "damage",
-    [truncated, broken_chunk, huge, lambda path: path.write_bytes(b""), lambda path: path.write_text("<svg/>")],
+    [truncated, cut_in_a_chunks_head, huge, lambda path: path.write_bytes(b""), lambda path: path.write_text("<svg/>")],
 )
 def test_a_damaged_picture_is_refused_by_name(tmp_path, damage):
     picture(tmp_path / "0001.png", (64, 48))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import struct
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -53,10 +52,7 @@ UNREADABLE = (
     zlib.error,
     NotImplementedError,
     RuntimeError,
-    # Of PNG files whose chunks do not fit together, or end in the middle of one.
-    SyntaxError,
-    EOFError,
-    struct.error,
+    SyntaxError,  # of a PNG file that ends in the head of a chunk
 )
 Image.MAX_IMAGE_PIXELS = 250_000_000
 
