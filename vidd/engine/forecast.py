@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -34,6 +35,10 @@ _TRACKED = UNFINISHED | {State.WAITING}
 _RUNNING = frozenset({State.WORKING, State.PUBLISHING})
 _HISTORY = 100
 """Published jobs of the journal that the first forecasts are made of."""
+_AT_ONCE = 200
+"""Jobs of which a forecast holds up nothing."""
+_INTERVAL = 0.2
+"""Seconds for which a forecast of so few jobs serves."""
 _OVERDUE = 0.1
 """The share of the time that a part has run which it is expected to take yet, once it takes longer than it should."""
 
@@ -90,6 +95,7 @@ class Forecast:
         self._speeds = Speeds()
         self._jobs: dict[str, _TrackedJob] = {}
         self._unloaded = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._ends: dict[str, datetime] = {}
         self._next = -math.inf
 
@@ -181,6 +187,12 @@ class Forecast:
                     tracked.done.add(publication.name)
 
     async def run(self) -> None:
+        """Read the journal, and make the forecasts for many jobs, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read(), name="forecast_records")
+            group.create_task(self._renew(), name="forecast")
+
+    async def _read(self) -> None:
         """Read the journal, and then the records of jobs that run again, until cancelled."""
         loaders = [self._load_history, self._load_unfinished, self._load_records]
         while True:
@@ -242,15 +254,43 @@ class Forecast:
 
     def _current_ends(self) -> Mapping[str, datetime]:
         if self._monotonic() >= self._next:
-            started, now = self._monotonic(), self._engine.now()
-            works = [work for tracked in self._jobs.values() if (work := self._work(tracked, now)) is not None]
-            jobs, background = self._limits()
-            pools = {name: pool.size for name, pool in self._engine.slots.pools.items()}
-            seconds = simulate(works, jobs=jobs, background=background, pools=pools)
-            self._ends = {job: now + timedelta(seconds=after) for job, after in seconds.items()}
-            # Thousands of jobs take a tenth of a second, which must not be a large share of every second.
-            self._next = self._monotonic() + max(0.2, 50 * (self._monotonic() - started))
+            if len(self._jobs) > _AT_ONCE:
+                # A task makes the next forecast, beside what the event loop has to do.
+                self._wanted.set()
+            else:
+                now = self._engine.now()
+                works = [self._work(tracked, now) for tracked in self._jobs.values()]
+                self._set_ends(now, simulate([work for work in works if work], **self._slots()))
+                self._next = self._monotonic() + _INTERVAL
         return self._ends
+
+    async def _renew(self) -> None:
+        """Make a forecast for many jobs whenever one is wanted, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            started = self._monotonic()
+            try:
+                await self._forecast_many()
+            except Exception:  # noqa: BLE001 - without forecasts the daemon works on
+                _log.exception("forecast failed")
+            self._next = self._monotonic() + max(1.0, 20 * (self._monotonic() - started))
+            self._wanted.clear()
+
+    async def _forecast_many(self) -> None:
+        now, works = self._engine.now(), []
+        for number, tracked in enumerate(list(self._jobs.values())):
+            works.append(self._work(tracked, now))
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._set_ends(now, await asyncio.to_thread(simulate, [work for work in works if work], **self._slots()))
+
+    def _slots(self) -> dict[str, Any]:
+        jobs, background = self._limits()
+        pools = {name: pool.size for name, pool in self._engine.slots.pools.items()}
+        return {"jobs": jobs, "background": background, "pools": pools}
+
+    def _set_ends(self, now: datetime, seconds: Mapping[str, float]) -> None:
+        self._ends = {job: now + timedelta(seconds=after) for job, after in seconds.items()}
 
     def _work(self, tracked: _TrackedJob, now: datetime) -> JobWork | None:
         """What is left of a job; None if it does not go on by itself, or nobody knows yet what is left."""
