@@ -101,6 +101,7 @@ async def test_every_format_is_shown_and_can_be_downloaded_by_ranges_with_its_ty
     types = ["video/webm", "video/mp4", "video/mp4", "video/mp4", "application/vnd.apple.mpegurl"]
     assert page.all("source", "type") == types
     assert "Posts of ada" in page.text
+    assert " 0.0 kB" in page.text
     assert "480p, 1920 × 1080" in page.text  # noqa: RUF001
     for name, kind in zip(
         [*names, f"{video}-hls/720p/1.m4s", f"{video}.jpg"], [*types, "video/iso.segment", "image/jpeg"], strict=True

@@ -51,6 +51,50 @@ async def test_a_failure_is_finished_and_says_why_so_that_no_client_waits_for_ev
         assert progress["status"] == "The video could not be made."
 
 
+async def test_what_goes_wrong_at_this_host_is_not_told_to_everybody(life):
+    video, reason = await life.begin(), "The disk was full at writing /var/lib/vidd/jobs/1/cards; vidd will retry."
+    await life.move(video, *TO_WORK)
+    await life.end_step(video, "posts")
+    await life.move(video, State.WAITING, reason=reason)
+    told = "Something is wrong at this service: those who run it see what."
+    assert (await life.progress(video))["detail"] == told
+    await life.move(video, State.READY, State.WORKING, State.REFUSED, reason=reason)
+    progress = await life.progress(video)
+    assert (progress["status"], progress["error"]) == ("The video could not be made.", told)
+
+
+async def test_a_video_that_was_taken_down_is_told_as_such_without_its_path(life):
+    video = await life.begin()
+    await life.move(video, *TO_WORK)
+    for kind in ("posts", "cards", "slideshow"):
+        await life.end_step(video, kind)
+    reason = "A person retracted it. /var/lib/vidd/display/ada was removed."
+    await life.move(video, State.PUBLISHING, State.PUBLISHED, State.READY, State.WORKING, State.PUBLISHING)
+    await life.move(video, State.CANCELLED, reason=reason)
+    progress = await life.progress(video)
+    assert (progress["status"], progress["finished"]) == ("The video was taken down.", True)
+    assert progress["error"] == "Those who run this service took it down."
+    status, page, _ = await life.get(f"/display/{video}")
+    assert (status, "The video was taken down." in page, "/var/lib" in page) == (410, True, False)
+
+
+async def test_a_video_that_a_person_must_approve_says_that_it_is_looked_at(life):
+    video = await life.begin()
+    await life.move(video, *TO_WORK, State.HELD, reason="It is black from 0:01 to 0:04.")
+    assert (await life.progress(video))["detail"] == "Those who run this service look at it first."
+
+
+async def test_the_page_names_the_time_of_a_wait_once(life):
+    video = await life.begin()
+    until = life.clock.now() + timedelta(minutes=5)
+    for reason in ("X is full; vidd will go on at 12:05 UTC.", "The connection to X was lost; vidd will retry."):
+        job = await life.job(video)
+        moves = TO_WORK if job.state is State.SEEN else (State.READY, State.WORKING)
+        await life.move(video, *moves, State.WAITING, reason=reason, until=until, facts=waiting(job))
+        _, page, _ = await life.get(f"/display/{video}")
+        assert page.count("12:05 UTC") == 1
+
+
 async def test_a_rate_limit_is_shown_with_the_time_at_which_it_ends(life):
     video = await life.begin()
     until = life.clock.now() + timedelta(minutes=5)

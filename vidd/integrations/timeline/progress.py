@@ -26,6 +26,9 @@ _IMAGES = "Generating images from {user}'s tweets"
 _VIDEO = "Creating video from tweets"
 FINISHED = "Video finished!"
 FAILED = "The video could not be made."
+REMOVED = "The video was taken down."
+_INSIDE = "Something is wrong at this service: those who run it see what."
+_HELD = "Those who run this service look at it first."
 _WEIGHTS = {"posts": 15, "cards": 25, "slideshow": 40, "transcode": 40}
 _USUAL_WEIGHT = 5
 _WHOLE = (0.0, 1.0)
@@ -36,7 +39,8 @@ _PHASES: Mapping[tuple[str, str], tuple[float, float]] = {
     ("slideshow", "s"): (0.1, 1.0),
 }
 """By the kind of a step and the unit of its progress, from where to where of the step that progress goes."""
-_OF_IMAGES = frozenset({"posts", "cards"})
+_POSTS = "posts"
+_OF_IMAGES = frozenset({_POSTS, "cards"})
 _CLOSED = ENDED | {State.PUBLISHED}
 _NEWS = 0.3
 """How much the newest job counts in the usual time of a step."""
@@ -150,8 +154,12 @@ class OpenVideos:
         if job.state is State.PUBLISHED:
             return Progress(status=FINISHED, finished=True, percent=100, eta_s=0)
         percent = self._percent(job.id, steps, left)
+        if job.state is State.CANCELLED and not left:
+            return Progress(
+                status=REMOVED, finished=True, percent=100, error="Those who run this service took it down."
+            )
         if job.state in ENDED:
-            sentence = job.reason or "A person stopped it."
+            sentence = _public_reason(job, left) or "A person stopped it."
             return Progress(status=FAILED, finished=True, percent=percent, error=sentence)
         waits = job.state in {State.WAITING, State.HELD}
         return Progress(
@@ -159,7 +167,7 @@ class OpenVideos:
             finished=False,
             percent=percent,
             eta_s=self._eta(job, left, now),
-            detail=job.reason if waits else None,
+            detail=_public_reason(job, left) if waits else None,
             until=job.until if waits else None,
         )
 
@@ -219,6 +227,14 @@ class Step:
 def _open(job: Job) -> _OpenJob:
     count = job.facts.get("count")
     return _OpenJob(count if isinstance(count, int) and count > 0 else 1)
+
+
+def _public_reason(job: Job, left: Sequence[Step]) -> str | None:
+    """Why a job waits or ended. Anybody reads it: once the posts are there, the job's own sentence tells of this host."""
+    if job.state is State.HELD:
+        return _HELD
+    is_known = job.state is State.CANCELLED or any(step.kind == _POSTS for step in left)
+    return job.reason if is_known or not job.reason else _INSIDE
 
 
 def _status(job: Job, steps: Sequence[Step], left: Sequence[Step]) -> str:

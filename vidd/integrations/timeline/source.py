@@ -22,7 +22,7 @@ from vidd.files.content_type import content_type
 from vidd.integrations.timeline.call import LONGEST, SHORTEST, read_call, read_origin, read_remote
 from vidd.integrations.timeline.display_page import absent_page, player_page, progress_page
 from vidd.integrations.timeline.networks import NETWORKS
-from vidd.integrations.timeline.progress import OpenVideos
+from vidd.integrations.timeline.progress import REMOVED, OpenVideos, Progress
 from vidd.integrations.timeline.rate_limit import RateLimit
 from vidd.integrations.timeline.videos import FORMATS, file_path, key_in, read_video, remove_old_videos, video_name
 from vidd.model.job import Job, State
@@ -260,7 +260,7 @@ class _Service:
             body["error"] = self._gone(job)
         return Reply(200, body)
 
-    async def _progress(self, job: Job) -> Any:
+    async def _progress(self, job: Job) -> Progress:
         records = await self._context.finished_steps(job)
         return self._counters.videos.progress(job, records, self._context.tools.clock.now())
 
@@ -275,7 +275,10 @@ class _Service:
             return player_page(shown, self._origin(call))
         if job.state is State.PUBLISHED:
             return absent_page(self._gone(job), 410)
-        return progress_page(str(job.facts["user"]), await self._progress(job))
+        progress = await self._progress(job)
+        if progress.status == REMOVED:
+            return absent_page(REMOVED, 410)
+        return progress_page(str(job.facts["user"]), progress)
 
     def _gone(self, job: Job) -> str:
         keep = self._options.keep
