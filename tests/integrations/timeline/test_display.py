@@ -13,7 +13,7 @@ from vidd.errors import Refused, RetryLater
 from vidd.files.tree import tree_artifact
 from vidd.integrations.timeline import publisher
 from vidd.integrations.timeline.publisher import Options
-from vidd.integrations.timeline.videos import read_video, remove_old_videos
+from vidd.integrations.timeline.videos import file_path, read_video, remove_old_videos
 from vidd.model.job import State
 from vidd.model.media import Media, Video
 
@@ -181,6 +181,15 @@ async def test_no_other_file_can_be_asked_for(life, path):
     status, body, _ = await life.get(f"/video/{path.replace('ID', video)}")
     assert status == 404
     assert "secret" not in str(body)
+
+
+@pytest.mark.parametrize("part", ["..", ".", "", ".hidden", "a/b", "a\0", "a\n", "a" * 82])
+def test_no_part_of_an_address_leads_out_of_a_stream(tmp_path, part):
+    stream = f"ada-{'a' * 32}-hls"
+    assert file_path(tmp_path, stream, "720p", "1.m4s") == tmp_path / f"ada-{'a' * 32}" / stream / "720p/1.m4s"
+    assert file_path(tmp_path, stream, part) is None
+    assert file_path(tmp_path, stream, "720p", part) is None
+    assert file_path(tmp_path, f"{stream}/{part}") is None
 
 
 async def test_a_video_is_kept_for_so_long_and_then_its_address_says_that_it_was_removed(life):
