@@ -161,10 +161,19 @@ def test_a_job_that_waits_for_approval_goes_out_or_not(place, clip):
         place.drop(clip, "Main_t1_000000_000003.mp4")
         place.drop(clip, "Main_t2_000000_000003.mp4")
         one, two = (daemon.job("held", talk=name)["id"] for name in ("t1", "t2"))
+        status, kind, page = daemon.fetch(f"/jobs/{one}")
+        assert (status, kind, b"Waits for a person" in page) == (200, "text/html", True)
+        for name in ("first", "last", "first"):
+            status, kind, frame = daemon.fetch(f"/jobs/{one}/frames/{name}")
+            assert (status, kind, frame[:2]) == (200, "image/jpeg", b"\xff\xd8")
+        assert daemon.fetch(f"/jobs/{one}/frames/none")[0] == 404
+        made = place.root / "jobs" / one / "talk.mp4"
+        assert daemon.fetch(f"/jobs/{one}/video/talk") == (200, "video/mp4", made.read_bytes())
         assert place.vidd("approve", one)[0] == 0
         code, out, _ = place.vidd("reject", two, "--reason", "The sound is missing.")
         assert (code, out.split(maxsplit=3)[3]) == (0, "A person rejected it: The sound is missing.\n")
         daemon.job("published", talk="t1")
+        assert daemon.fetch(f"/jobs/{one}/frames/first")[0] == 404
         assert place.vidd("approve", one)[0] == 1
         daemon.stopped()
     assert [video.name for video in (place.root / "out").iterdir()] == ["Talk-t1-t1.mp4"]

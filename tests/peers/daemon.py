@@ -238,6 +238,17 @@ class Running:
         finally:
             connection.close()
 
+    def fetch(self, path: str) -> tuple[int, str, bytes]:
+        """Status, content type and bytes of what the port has at a path."""
+        self.ready()
+        connection = _SocketConnection(self.place.root / "vidd.sock")
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.headers.get_content_type(), answer.read()
+        finally:
+            connection.close()
+
     def ready(self) -> Running:
         """Once it says so."""
 

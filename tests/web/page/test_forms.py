@@ -102,6 +102,11 @@ async def test_what_needs_a_person_runs_waits_and_was_done_is_read_without_a_scr
     assert text.count(refused.name) == 0
 
 
+async def test_what_was_done_in_the_last_days_is_drawn(control, browser):
+    _, text, _ = await browser.get("/")
+    assert len(re.findall(r'<svg xmlns="[^"]+" class="chart chart-\w+"', text)) == 4
+
+
 async def test_the_whole_programme_is_there_with_talks_that_are_not_recorded_yet(control, browser):
     control.store.put(of_talk(State.REFUSED, "t1", reason="r"), of_talk(State.PUBLISHED, "t1"))
     _, text, _ = await browser.get("/")

@@ -7,12 +7,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from markupsafe import Markup
 
 from vidd.model.job import State
 from vidd.model.job_query import JobQuery, Word
 from vidd.model.talk import speakers_in_words
+from vidd.web.charts import charts_of, draw
 from vidd.web.control_port import CONTROL
 from vidd.web.health import COUNTER
+from vidd.web.history import read_days
 from vidd.web.page.filters import GROUPS, Filter
 from vidd.web.page.lines import Line, line_of
 from vidd.web.page.templating import render
@@ -55,6 +58,7 @@ class Overview:
         self._app, self._control, self._filter, self._states = app, app[CONTROL], chosen, states
         self._running: list[tuple[Job, Talk | None, str]] = []
         self._programme: tuple[object, str] = (None, "")
+        self._week: tuple[datetime | None, str] = (None, "")
 
     async def parts(self) -> dict[str, str]:
         """Every part, by the id of its element. Raises RetryLater if the store is away."""
@@ -104,6 +108,7 @@ class Overview:
             ),
             "programme": await self._render_programme(),
             "watchers": render("watchers.html", **shared),
+            "week": await self._render_week(now),
         }
 
     async def progress(self) -> dict[str, str]:
@@ -117,6 +122,16 @@ class Overview:
             (line_of(job, talk, progress.get(job.id, ()), eta=eta(job.id)), said) for job, talk, said in self._running
         ]
         return render("running.html", jobs=jobs)
+
+    async def _render_week(self, now: datetime) -> str:
+        """The charts of the last days, at most a minute old."""
+        minute = now.replace(second=0, microsecond=0)
+        if self._week[0] != minute:
+            charts = charts_of(await read_days(self._control.store, now))
+            # `draw` escapes what is in a chart.
+            drawn = [(chart.title, Markup(draw(chart))) for chart in charts]  # noqa: S704
+            self._week = (minute, render("week.html", charts=drawn))
+        return self._week[1]
 
     @staticmethod
     def _pipelines(counts: Mapping[tuple[str, State], int]) -> set[str]:
