@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Deinterlace = Literal["auto", "always", "never"]
 Kind = Literal["progressive", "interlaced", "telecined"]
 Order = Literal["tff", "bff", "auto"]
-_PLACES, _FRAMES = 6, 48
+_PLACES, _FRAMES = 6, 24
 _SHORT = 12.0
 _KEY = "lavfi.idet."
 # Of frames that are whole, noise makes a few look combed, in both orders alike.
