@@ -313,8 +313,15 @@ class Control:
 
 
 def _read_end(path: Path, most: int) -> tuple[str, bool]:
-    found = b"".join(log.read_bytes() for log in (path.with_name(f"{path.name}.1"), path) if log.is_file())
-    return found[-most:].decode("utf-8", "replace"), len(found) <= most
+    found, whole = b"", True
+    for log in (path, path.with_name(f"{path.name}.1")):
+        if log.is_file():
+            size, wanted = log.stat().st_size, most - len(found)
+            with log.open("rb") as file:
+                file.seek(max(0, size - wanted))
+                found = file.read(wanted) + found
+            whole = whole and size <= wanted
+    return found.decode("utf-8", "replace"), whole
 
 
 def _arrival(location: str, name: str | None, facts: Mapping[str, Any], priority: int, key: str | None) -> Arrival:

@@ -93,7 +93,7 @@ const KEYS = {
 };
 
 addEventListener("keydown", (event) => {
-  const busy = event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog");
+  const busy = event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog[open]");
   if (busy || event.ctrlKey || event.metaKey || event.altKey || !Object.hasOwn(KEYS, event.key)) return;
   event.preventDefault();
   KEYS[event.key]();
