@@ -137,7 +137,7 @@ async def test_an_address_of_the_house_is_refused_in_every_form(site, host):
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["127.0.0.1", "::1"], ["10.255.255.1", "127.0.0.1"]])
 async def test_a_name_that_leads_into_the_house_is_refused(site, names, addresses):
     names["pictures.example"] = [addresses]
-    with pytest.raises(Refused, match=r"pictures\.example is an address of this host or network") as refused:
+    with pytest.raises(Refused, match="leads to an address of this host") as refused:
         await fetch(f"http://pictures.example:{site.port}/a.png")
     assert refused.value.code is FaultCode.FORBIDDEN
     assert site.asked == []
@@ -153,7 +153,7 @@ async def test_a_name_that_changes_its_address_gains_nothing(site, names):
             with pytest.raises(Refused, match="answered 404"):
                 await public.fetch(f"{url}/{path}")
         public._web.connector.clear_dns_cache()
-        with pytest.raises(Refused, match="is an address of this host or network"):
+        with pytest.raises(Refused, match="leads to an address of this host"):
             await public.fetch(f"{url}/c")
     assert site.asked == [f"{url}/a", f"{url}/b"]
     assert names["pictures.example"] == [["169.254.169.254"]]
@@ -184,7 +184,7 @@ async def test_a_redirect_to_where_nobody_may_fetch_is_refused(site, target):
 )
 async def test_a_redirect_to_what_is_no_http_is_refused(site, target):
     site.pages["/a.png"] = (301, {"Location": target})
-    with pytest.raises(Refused, match="which is no http or https address"):
+    with pytest.raises(Refused, match="redirects to no http or https address"):
         await fetch(f"{site.url}/a.png", private=True)
 
 
@@ -305,7 +305,7 @@ async def test_behind_a_proxy_the_proxy_looks_names_up_and_addresses_of_the_hous
     site.pages["/secret"] = b"secret"
     proxy = SecretStr(site.url)
     assert (await fetch("http://pictures.example/a.png", proxy=proxy)).body == b"a"
-    with pytest.raises(Refused, match=r"127\.0\.0\.1 is an address of this host"):
+    with pytest.raises(Refused, match="leads to an address of this host"):
         await fetch("http://pictures.example/b.png", proxy=proxy)
     for host in ("2130706433", "[::1]", "169.254.169.254", "localhost"):
         with pytest.raises(Refused):

@@ -35,6 +35,7 @@ FRONTS = (
     SourceRoute("GET", "/show/{id}/of/{year}", tell, "Shows."),
     SourceRoute("GET", "/api/tell", page, "The form."),
     SourceRoute("GET", "/who", who, "Says who asked.", public=True),
+    SourceRoute("GET", "/start", who, "Starts something.", public=True, head=False),
     SourceRoute("GET", "/video/{name}", video, "A video.", public=True),
 )
 
@@ -139,3 +140,9 @@ async def test_a_file_is_sent_by_ranges_and_not_again_to_who_has_it(port):
 async def test_a_file_that_is_gone_is_a_404(port):
     status, told, _ = await asked(port[1], "GET", "/video/gone.mp4")
     assert (status, told["detail"]) == (404, "That file is no longer there.")
+
+
+async def test_head_starts_nothing(port):
+    async with port[1].head("/start") as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+    assert (await asked(port[1], "GET", "/start"))[0] == 200

@@ -54,7 +54,8 @@ class SourceRoute:
     """A route. A part of `path` in braces, such as {id}, matches any text without a slash.
 
     The route needs no token of the daemon; the source itself checks who may ask. `schema` is the JSON Schema of its body,
-    for the OpenAPI document. A `public` route is answered by whatever name the daemon was asked.
+    for the OpenAPI document. A `public` route is answered by whatever name the daemon was asked. `head`: HEAD runs it, too; not
+    where a GET starts something.
     """
 
     method: str
@@ -63,3 +64,4 @@ class SourceRoute:
     summary: str
     schema: Mapping[str, Any] | None = None
     public: bool = False
+    head: bool = True

@@ -93,7 +93,7 @@ class PublicWeb:
         else:
             inside = is_loopback(host) and not self._private
         if inside:
-            raise _inside(host)
+            raise _inside()
 
     async def _ask(self, url: URL, headers: Mapping[str, str]) -> Fetched | str:
         """The answer, or where it sends vidd."""
@@ -109,7 +109,7 @@ class PublicWeb:
                 return Fetched(str(answer.url), answer.status, answer.headers, body)
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, _InsideError):
-                raise _inside(host) from error
+                raise _inside() from error
             raise RetryLater(f"{host} cannot be reached.", code=FaultCode.UNREACHABLE) from error
         except (aiohttp.InvalidURL, ValueError) as error:
             raise Refused(f"{printable(str(url), 200)} is no address.") from error
@@ -190,9 +190,10 @@ class _InsideError(OSError):
         super().__init__("the address is not public")
 
 
-def _inside(host: str) -> Refused:
+def _inside() -> Refused:
+    # Strangers read it: where a redirect leads inside is not for them.
     return Refused(
-        f"{printable(host, 80)} is an address of this host or network, and vidd fetches from public addresses only.",
+        "It leads to an address of this host or network, and vidd fetches from public addresses only.",
         code=FaultCode.FORBIDDEN,
     )
 
@@ -204,8 +205,7 @@ def _parse(text: str, name: str, base: URL | None = None) -> URL:
     except ValueError:
         usable = False
     if not usable:
-        shown = name if base is None else f"{name} redirects to {printable(text, 120)}, which"
-        raise Refused(f"{shown} is no http or https address.")
+        raise Refused(f"{name} {'is' if base is None else 'redirects to'} no http or https address.")
     return url.with_user(None).with_fragment(None)
 
 

@@ -33,8 +33,7 @@ async def source_routes(request: web.Request, handler: Handler) -> web.StreamRes
         check_access(request, is_open=True)
     if (trouble := request.app[CONTROL].store.trouble) is not None:
         raise RetryLater(f"The store is away: {trouble}")
-    method = "GET" if request.method == "HEAD" else request.method
-    route, named = next((match for match in found if match[0].method == method), (None, {}))
+    route, named = next((match for match in found if _answers(match[0], request.method)), (None, {}))
     if route is None:
         raise web.HTTPMethodNotAllowed(request.method, sorted({candidate.method for candidate, _ in found}))
     try:
@@ -49,6 +48,10 @@ async def source_routes(request: web.Request, handler: Handler) -> web.StreamRes
             status=reply.status, text=reply.body or "", content_type=reply.content_type, headers=reply.headers
         )
     return web.json_response(text=json.dumps(reply.body, default=str), status=reply.status, headers=reply.headers)
+
+
+def _answers(route: SourceRoute, method: str) -> bool:
+    return route.method == method or (method == "HEAD" and route.method == "GET" and route.head)
 
 
 def operations(found: Sequence[SourceRoute]) -> dict[str, dict[str, Any]]:

@@ -152,7 +152,7 @@ def routes(options: Options, context: SourceContext) -> Sequence[SourceRoute]:
     service = _Service(options, context)
     begin, show = "Starts a video of a user's posts.", "A file of a video."
     return (
-        SourceRoute("GET", "/video", service.begin, begin, public=True),
+        SourceRoute("GET", "/video", service.begin, begin, public=True, head=False),
         SourceRoute("POST", "/video", service.begin, begin, _SCHEMA, public=True),
         SourceRoute("GET", "/progress/{id}", service.progress, "How far a video is.", public=True),
         SourceRoute("GET", "/display/{id}", service.display, "The page on which a video is watched.", public=True),
