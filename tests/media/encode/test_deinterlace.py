@@ -8,6 +8,7 @@ from footage import clips
 
 from vidd.media.encode.deinterlace import MOVED, Scan, find_scan, scan_of
 from vidd.media.probe.client import probe
+from vidd.steps import transcode
 
 FIELDS = "s=160x120:r=50:start_scale=1:end_scale=0.2:end_pts=100"
 FRAMES = FIELDS.replace("r=50", "r=25")
@@ -127,3 +128,16 @@ def least_difference(frame, film):
     return min(sum(abs(a - b) for a, b in zip(mine[::61], other[::61], strict=True)) for _, other, _ in film) / len(
         mine[::61]
     )
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(("wanted", "kind"), [("auto", "progressive"), ("never", "interlaced")])
+async def test_renditions_of_fields_that_nothing_marks_come_out_whole_in_segments_too(tmp_path, wanted, kind):
+    source = recording(tmp_path / "in.mp4", "interlaced, and not marked", seconds=3)
+    size = {"height": 120, "video_bitrate": "2M"}
+    options = transcode.Options.model_validate({"renditions": [size], "deinterlace": wanted, "segment": "1s"})
+    outcome = await transcode.run(options, clips.Watched(tmp_path, source, name="talk.mp4").context)
+    made = tmp_path / "rendition-120p.mp4"
+    assert outcome.facts["deinterlaced"] is (wanted == "auto")
+    assert outcome.artifacts[0].media.video[0].frames == 75
+    assert (await find_scan(clips.ENCODER, made, await probe(clips.ENCODER, made))).kind == kind
