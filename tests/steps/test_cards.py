@@ -148,3 +148,15 @@ def test_an_unknown_time_zone_is_no_setting():
 async def test_what_cards_need_is_looked_for_at_the_check(tmp_path):
     context = a_cards_step(tmp_path / "job", [])
     await cards.check_here(cards.Options(), context.tools)
+
+
+async def test_the_number_of_further_pictures_stands_alone_where_the_last_one_shown_is_missing(tmp_path):
+    posts = [
+        a_post("Seven", (*[shown("0.png")] * 3, gone(words), *[shown("0.png")] * 3))
+        for words in ("A red kite.", "Something else altogether.")
+    ]
+    outcome, tree = await draw(tmp_path / "job", posts)
+    assert len(set(digests(tree).values())) == 1
+    assert outcome.facts["notes"][0] == (
+        "Post 1: its picture 4 is missing (the server answered 404); the card shows how many more there are."
+    )

@@ -70,7 +70,7 @@ class Delivery:
         self._raise_worst(total)
         facts: dict[str, Any] = {"recipients": [message.recipient.address for message in self.messages]}
         if not self.messages:
-            facts["notes"] = ["Nobody to tell: the talk has no e-mail addresses."]
+            facts["notes"] = ["Nobody to tell: there is no e-mail address to write to."]
         elif self.account is None:
             facts["files"] = [str(self.outbox / message.file_name) for message in self.messages]
         return Receipt(facts=facts | {"message_ids": [message.message_id for message in self.messages]})

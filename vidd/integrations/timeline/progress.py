@@ -67,7 +67,7 @@ class Progress:
         return {
             "video_id": video, "status": self.status, "finished": self.finished, "percent": self.percent,
             "eta_s": self.eta_s, "error": self.error, "detail": self.detail,
-            "until": self.until.isoformat() if self.until else None,
+            "until": self.until.isoformat(timespec="seconds") if self.until else None,
         }  # fmt: skip
 
 

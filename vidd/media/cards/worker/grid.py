@@ -60,11 +60,16 @@ class PictureGrid:
         tiles = _tiles(box, len(shown))
         for number, (picture, tile) in enumerate(zip(shown, tiles, strict=True), 1):
             self._draw_tile(picture, tile, number)
-        if len(self._pictures) > _MOST:
-            self._draw_more(len(self._pictures) - _MOST, tiles[-1])
+        if self._hidden:
+            self._draw_more(self._hidden, tiles[-1])
         drawn = canvas.image.crop((box.x, box.y, box.x + box.width, box.bottom))
         canvas.image.paste(before, (box.x, box.y))
         canvas.paste(drawn, box, _RADIUS)
+
+    @property
+    def _hidden(self) -> int:
+        """How many pictures are not shown."""
+        return max(0, len(self._pictures) - _MOST)
 
     def _draw_tile(self, picture: Picture, tile: Box, number: int) -> None:
         canvas = self._canvas
@@ -85,12 +90,20 @@ class PictureGrid:
     def _note(self, picture: Picture, number: int, why: str) -> None:
         which = f"{self._of} picture" + (f" {number}" if len(self._pictures) > 1 else "")
         shown = "its description" if picture.alt.strip() else "the reason"
+        if self._is_covered(picture):
+            shown = "how many more there are"
         self._canvas.note(f"{which} {why}; the card shows {shown}")
+
+    def _is_covered(self, picture: Picture) -> bool:
+        """Whether the number of the pictures that are not shown is written over it."""
+        return bool(self._hidden) and picture is self._pictures[_MOST - 1]
 
     def _draw_stand_in(self, picture: Picture, tile: Box, reason: str) -> None:
         """The description of a picture that is missing, and the reason."""
         canvas, setter = self._canvas, self._canvas.typesetter
         canvas.image.paste(canvas.palette.fill, (tile.x, tile.y, tile.x + tile.width, tile.bottom))
+        if self._is_covered(picture):
+            return
         pad = max(16, min(48, tile.width // 12))
         room = tile.inset(pad)
         mark = max(24, min(76, tile.height // 5))
