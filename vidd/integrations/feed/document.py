@@ -59,7 +59,7 @@ async def read_document(account: Account, user: str, tools: Tools) -> Document:
     """The feed of a user. Raises Refused or RetryLater."""
     if account.path is not None:
         path = tools.path(account.path)
-        return Document(str(path), "", await in_thread(_content, path, int(account.largest)))
+        return Document(path.name, "", await in_thread(_content, path, int(account.largest)))
     return await _fetch(account, account.address(user), tools)
 
 
@@ -94,16 +94,17 @@ def _about(fault: Fault, name: str) -> Fault:
 
 
 def _content(path: Path, largest: int) -> bytes:
+    # Whoever asks for a video reads the sentences, so that they name the file without its directories.
     try:
         # Not `Path.open`, which would wait for the writer of a named pipe.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
             content = file.read(largest + 1) or b""
     except FileNotFoundError:
         raise Refused(
-            f"There is no feed {path}: put it there, or correct `path` of the account.", code=FaultCode.NOT_FOUND
+            f"There is no feed {path.name}: put it there, or correct `path` of the account.", code=FaultCode.NOT_FOUND
         ) from None
     except OSError as error:
-        raise disk_fault(error, f"reading the feed {path}") from error
+        raise disk_fault(error, f"reading the feed {path.name}") from error
     if len(content) > largest:
-        raise Refused(f"The feed {path} has more than {size_in_words(largest)}: raise `largest`, or correct `path`.")
+        raise Refused(f"The feed {path.name} has more than {size_in_words(largest)}: raise `largest`, or correct `path`.")
     return content
