@@ -14,8 +14,14 @@ COSTLY = {"media", "daemon", "peer", "browser", "slow"}
 MEASURED = tuple(
     f"tests/{place}"
     for place in (
-        "cli/", "detection/", "integrations/datasets/", "media/", "processes/", "transcription/",
-        *(f"daemon/test_{name}.py" for name in ("commands", "notify", "preflight", "reload", "rework", "run", "startup", "stop")),
+        "cli/", "detection/", "integrations/analysis_results/", "integrations/datasets/", "integrations/feed/", "media/",
+        "processes/", "steps/", "transcription/", "systems/test_annotation_example.py",
+        *(
+            f"daemon/test_{name}.py"
+            for name in (
+                "commands", "demo", "notify", "preflight", "programs", "reload", "rework", "run", "startup", "stop",
+            )
+        ),
     )
 )  # fmt: skip
 """Where tests are about children, whose coverage counts."""

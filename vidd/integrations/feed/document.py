@@ -106,5 +106,7 @@ def _content(path: Path, largest: int) -> bytes:
     except OSError as error:
         raise disk_fault(error, f"reading the feed {path.name}") from error
     if len(content) > largest:
-        raise Refused(f"The feed {path.name} has more than {size_in_words(largest)}: raise `largest`, or correct `path`.")
+        raise Refused(
+            f"The feed {path.name} has more than {size_in_words(largest)}: raise `largest`, or correct `path`."
+        )
     return content
